@@ -1,0 +1,80 @@
+"""A dataset in hand: units with their ids, targets, attributes and splits, read by position.
+
+Images stay uint8 [N, C, H, W] (a memory map when they come from disk), vectors float32 [N, d]; `read` copies the asked
+rows only, so memory is bounded by the batch.
+"""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pyarrow as pa
+
+from semblance.contracts import Batch
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What lazy parts need to know of the data: an item's shape without N ((C, H, W) or (d,)), the number of classes of
+    the labels (0 without), the number of training units, and mean and deviation per channel or column in the units of
+    `x` as encoders get it (images: 0..1)."""
+
+    domain: str
+    item: tuple[int, ...]
+    classes: int
+    units: int
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class ArrayDataset:
+    """Units held in one array or memory map: domains `images` and `vectors`.
+
+    targets: `labels` is int64 [N] with -1 for unlabelled (then `classes` names them), or float64 [N] for numbers, or
+    bool [N, K] for several classes per unit. `source` is what the user typed, so that it can be found again; `skipped`
+    says which inputs were left out and why; `notes` are lines to tell the user.
+    """
+
+    domain: str
+    x: np.ndarray
+    ids: list[str]
+    targets: Mapping[str, np.ndarray]
+    attributes: pa.Table
+    splits: Mapping[str, np.ndarray]
+    fingerprint: str
+    classes: tuple[str, ...] = ()
+    units: str = "item"
+    name: str = ""
+    source: str = ""
+    skipped: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+    options: Mapping[str, object] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def read(self, index: np.ndarray) -> Batch:
+        """Positions [n] -> {"x": [n, ...] as stored, "labels": [n] where there are labels, "index": [n]}."""
+        batch: Batch = {"x": self.x[index], "index": np.asarray(index)}
+        if "labels" in self.targets:
+            batch["labels"] = self.targets["labels"][index]
+        return batch
+
+    def subset(self, index: np.ndarray) -> ArrayDataset:
+        """The units at these positions, splits renumbered. Copies them; meant for small parts."""
+        index = np.asarray(index)
+        position = np.full(len(self), -1)
+        position[index] = np.arange(len(index))
+        splits = {name: position[rows][position[rows] >= 0] for name, rows in self.splits.items()}
+        return replace(
+            self,
+            x=self.x[index],
+            ids=[self.ids[i] for i in index],
+            targets={name: column[index] for name, column in self.targets.items()},
+            attributes=self.attributes.take(pa.array(index)),
+            splits=splits,
+            fingerprint=hashlib.blake2b(self.fingerprint.encode() + index.astype(np.int64).tobytes(), digest_size=16).hexdigest(),
+        )
