@@ -8,6 +8,7 @@
 Chance is counted, not kept: what a step draws depends on (seed, epoch, step) alone, so a run that stops anywhere and
 goes on draws what the uninterrupted run would have drawn, and no generator state needs saving.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -21,6 +22,10 @@ from torch import Tensor, nn
 
 from semblance.contracts import Batch, Dataset
 from semblance.data.views import Prepare
+
+
+# Streams of chance: the first number of a place, so that no two uses ever draw the same numbers.
+INIT, ORDER, VIEWS, NOISE = range(4)
 
 
 class Network(nn.Module):
@@ -86,7 +91,7 @@ class Feed:
 
     def epoch(self, seed: int, epoch: int) -> list[np.ndarray]:
         """Positions within `rows`, one array per batch, in this epoch's order."""
-        return self.sampler.epoch(len(self.rows), self.labels, chance(seed, epoch))
+        return self.sampler.epoch(len(self.rows), self.labels, chance(seed, ORDER, epoch))
 
     def batch(self, index: np.ndarray, seed: int = 0, epoch: int = 0, step: int = 0) -> Batch:
         """The batch of these positions: prepared, on the device, with its views drawn at this place of the run."""
@@ -98,7 +103,7 @@ class Feed:
             ready["x"] = self.prepare(x).to(self.device)
             return ready
         drawn = [
-            self.views(x, torch_chance(seed, epoch, step, view), self.prepare).to(self.device)
+            self.views(x, torch_chance(seed, VIEWS, epoch, step, view), self.prepare).to(self.device)
             for view in range(self.views.count)
         ]
         ready["x"], ready["views"] = drawn[0], [{"x": view} for view in drawn]
@@ -116,7 +121,8 @@ class Feed:
 @dataclass
 class Budget:
     """How long to train and what may be seen of it. `epochs` None takes the rule's own; `seconds` stops by the clock and
-    is not reproducible. `on_step(done, total, metrics)` is called after every optimiser step."""
+    is not reproducible. `on_step(done, total, metrics)` is called after every optimiser step. `signature` says which run a
+    checkpoint belongs to."""
 
     epochs: int | None = None
     seconds: float | None = None
@@ -126,3 +132,4 @@ class Budget:
     resume: bool = False
     on_step: Callable[[int, int, dict[str, float]], None] | None = None
     precision: str = "float32"
+    signature: str = ""

@@ -4,6 +4,7 @@ A recipe is a function under `@recipe(...)` whose keyword arguments are plain va
 returns a `Recipe` whose parts are lazy: each takes the data's `Shape` at fit. The table (`table.json`) is generated from
 the decorators by `python -m semblance.recipes.registry` and a test holds it to the code.
 """
+
 from __future__ import annotations
 
 import importlib
@@ -69,7 +70,12 @@ _DECORATED: dict[str, tuple[Entry, Callable[..., Recipe]]] = {}
 
 
 def recipe(
-    *, entry: str | None, paper: str, domains: str | tuple[str, ...], needs: str | tuple[str, ...] = (), makes: str = "model"
+    *,
+    entry: str | None,
+    paper: str,
+    domains: str | tuple[str, ...],
+    needs: str | tuple[str, ...] = (),
+    makes: str = "model",
 ) -> Callable[[Callable[..., Recipe]], Callable[..., Recipe]]:
     """Register a recipe under its function's name (underscores become hyphens).
 

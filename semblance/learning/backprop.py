@@ -1,0 +1,94 @@
+"""Backpropagation: one gradient of one objective through the whole network, a first-order optimiser, a schedule.
+
+schedules over the run's progress t in [0, 1]:  constant 1;  cosine (1 + cos(pi t)) / 2;
+steps gamma^(number of milestones passed), milestones being shares of the run;  all after a linear warm-up in epochs
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from semblance.contracts import Batch, Metrics
+from semblance.errors import SemblanceError, unknown
+from semblance.learning.loop import train
+from semblance.learning.parts import Budget, Feed, Parts
+
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("constant", "cosine", "steps")
+
+
+@dataclass(frozen=True)
+class Backprop:
+    """`constant_lr` names parameters (by prefix, such as `objective.predictor`) whose rate the schedule leaves alone.
+    `accumulate` batches share one optimiser step, their losses averaged."""
+
+    optimizer: str = "sgd"
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    nesterov: bool = False
+    epochs: int = 30
+    schedule: str = "cosine"
+    milestones: tuple[float, ...] = ()
+    gamma: float = 0.1
+    warmup_epochs: float = 0.0
+    accumulate: int = 1
+    constant_lr: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in OPTIMIZERS:
+            raise unknown("optimizer", self.optimizer, OPTIMIZERS)
+        if self.schedule not in SCHEDULES:
+            raise unknown("schedule", self.schedule, SCHEDULES)
+        for name, least in (("lr", 0.0), ("epochs", 0), ("accumulate", 1)):
+            if getattr(self, name) < least:
+                raise SemblanceError(f"{name} is {getattr(self, name)}: give a value of at least {least}")
+
+    def run(self, parts: Parts, data: Feed, budget: Budget) -> Iterator[Metrics]:
+        """Metrics per epoch."""
+        return train(self, parts, data, budget)
+
+    def make_optimizer(self, parts: Parts) -> torch.optim.Optimizer:
+        """The optimiser over everything that asks for a gradient, in two groups: scheduled and constant."""
+        scheduled, constant = [], []
+        for name, parameter in parts.modules().named_parameters():
+            if parameter.requires_grad:
+                (constant if name.startswith(self.constant_lr or ("\0",)) else scheduled).append(parameter)
+        groups = [
+            {"params": scheduled, "scheduled": True},
+            *([{"params": constant, "scheduled": False}] if constant else []),
+        ]
+        if self.optimizer == "sgd":
+            return torch.optim.SGD(
+                groups,
+                lr=self.lr,
+                momentum=self.momentum,
+                weight_decay=self.weight_decay,
+                nesterov=self.nesterov,
+                fused=True,
+            )
+        kind = torch.optim.Adam if self.optimizer == "adam" else torch.optim.AdamW
+        return kind(groups, lr=self.lr, weight_decay=self.weight_decay, fused=True)
+
+    def adjust(self, optimizer: torch.optim.Optimizer, progress: float, epoch: float) -> None:
+        """Set the learning rate for this step."""
+        factor = {
+            "constant": 1.0,
+            "cosine": (1 + math.cos(math.pi * progress)) / 2,
+            "steps": self.gamma ** sum(progress >= m for m in self.milestones),
+        }[self.schedule]
+        if self.warmup_epochs and epoch < self.warmup_epochs:
+            factor *= (epoch + 1e-3) / self.warmup_epochs
+        for group in optimizer.param_groups:
+            group["lr"] = self.lr * (factor if group["scheduled"] else 1.0)
+
+    def step(self, parts: Parts, batch: Batch, share: float) -> Metrics:
+        """One batch: the objective's gradient, scaled by its share of the optimiser step, added to the others'."""
+        assert parts.objective is not None
+        loss, metrics = parts.objective(parts.network, batch)
+        (loss * share).backward()
+        return metrics

@@ -1,0 +1,51 @@
+"""Solvers: what has a closed form, or a library's solver, instead of gradient steps.
+
+Nothing     the network is taken as it is (ready embeddings, a wrapped model)
+SolveHead   embeds every training unit in order and hands the embeddings to the head's own `solve`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from semblance.contracts import Metrics
+from semblance.errors import SemblanceError
+from semblance.learning.parts import Budget, Feed, Parts
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """No learning at all."""
+
+    epochs: int = 0
+
+    def run(self, parts: Parts, data: Feed, budget: Budget) -> Iterator[Metrics]:
+        """Yields nothing."""
+        parts.network.to(data.device).eval()
+        return iter(())
+
+
+@dataclass(frozen=True)
+class SolveHead:
+    """Calls `head.solve(z [N, d], labels [N])` on the labelled training units. Holds all embeddings in memory."""
+
+    epochs: int = 1
+
+    def run(self, parts: Parts, data: Feed, budget: Budget) -> Iterator[Metrics]:
+        """Yields once, what `solve` returns of metrics."""
+        network = parts.network.to(data.device).eval()
+        if network.head is None:
+            raise SemblanceError("the recipe solves a head but names none: give Recipe(head=...)")
+        z, labels = [], []
+        with torch.no_grad():
+            for batch in data.in_order():
+                if "labels" not in batch:
+                    raise SemblanceError("this recipe needs labels and the data has none: name the column by --label")
+                z.append(network.embed(batch).float())
+                labels.append(batch["labels"])
+        every, known = torch.cat(z), torch.cat(labels)
+        metrics = network.head.solve(every[known >= 0], known[known >= 0])
+        yield {"epoch": 1.0, **(metrics or {})}
