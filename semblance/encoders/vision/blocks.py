@@ -8,7 +8,8 @@ are layouts:
     conv         (3), no shortcut           one convolution, the plain net's step
     basic        (3, 3)                     He et al. 2016, arXiv:1512.03385
     bottleneck   (1, 3, 1), widens by 4     the same; grouped in the middle: Xie et al. 2017, arXiv:1611.05431
-    preactivation, preactivation-bottleneck     He et al. 2016, arXiv:1603.05027; Zagoruyko & Komodakis 2016, arXiv:1605.07146
+    preactivation (3, 3), norm first        Zagoruyko & Komodakis 2016, arXiv:1605.07146
+    preactivation-bottleneck (1, 3, 1)      He et al. 2016, arXiv:1603.05027
 The shortcut is `none` (a plain net), A (strided identity, new channels are zero), B (1x1 projection where the shape
 changes) or C (projection everywhere).
 """
@@ -30,7 +31,7 @@ SHORTCUTS = ("none", "A", "B", "C")
 
 @dataclass(frozen=True)
 class Layout:
-    """Kernel sizes in order, the last convolution's widening, and whether norm and ReLU come before each convolution."""
+    """Kernel sizes in order, the last convolution's widening, and whether norm and ReLU come before convolutions."""
 
     kernels: tuple[int, ...]
     expansion: int = 1

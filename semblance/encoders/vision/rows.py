@@ -1,11 +1,14 @@
 """Rows: every classical backbone as one row of a table, read by `stagenet`.
 
-A row says what changes from net to net: the stem, and per stage how deep, how wide, at what stride. A new backbone of this
-family is a new row; a variant is a row with an axis replaced: `stage_net("resnet50", stride_in_first=False)`.
-    small, half            the small nets of our claims                      conv4       Snell et al. 2017, arXiv:1703.05175
-    resnet18 .. resnet152  He et al. 2016, arXiv:1512.03385, ImageNet stem   offshelf4   four pooled convolutions, flattened
-    resnet20 .. resnet1202 the same, for CIFAR; plain8 .. plain1202 without the sums
-    resnext*               Xie et al. 2017, arXiv:1611.05431                 wrn-D-K     Zagoruyko & Komodakis, arXiv:1605.07146
+A row says what changes from net to net: the stem, and per stage how deep, how wide, at what stride. A new backbone of
+this family is a new row; a variant is a row with an axis replaced: `stage_net("resnet50", stride_in_first=False)`.
+    small, half             the small nets of our claims
+    conv4                   Snell et al. 2017, arXiv:1703.05175
+    offshelf4               four pooled convolutions, flattened
+    resnet18 .. resnet152   He et al. 2016, arXiv:1512.03385, for ImageNet
+    resnet8 .. resnet1202   the same for CIFAR; plain8 .. plain1202 without the sums
+    resnext*                Xie et al. 2017, arXiv:1611.05431
+    wrn-D-K                 Zagoruyko & Komodakis 2016, arXiv:1605.07146
 """
 
 from __future__ import annotations
@@ -34,8 +37,8 @@ class Row:
     widths           what a stage puts out, before the block's widening
     down             how a stage shrinks: `stride` in its first block, or a 2x2 max-`pool` after it
     inner            width of a block's middle in units of `widths`
-    stride_in_first  a strided block strides in its first convolution (the 1x1 of a bottleneck, the paper's place) or, if
-                     not, in its first larger one (the later v1.5)
+    stride_in_first  a strided block strides in its first convolution (the 1x1 of a bottleneck, the paper's place) or,
+                     if not, in its first larger one (the later v1.5)
     readout          `mean` or `max` over places, or `flatten`; `dim` adds a linear map of the read-out
     """
 

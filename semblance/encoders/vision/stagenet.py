@@ -2,9 +2,9 @@
 
     z = readout(stage_S(... stage_1(stem(x))))
 
-Every classical backbone is a row of `rows`; here it becomes a network. `forward` gives the maps of all stages (detection
-and segmentation want them), `embed` the read-out of the last. What varies stands with the axes in `rows.Row`.
-References stand there too; initialisation is He et al. 2015 (arXiv:1502.01852): normal, variance 2 / fan-out.
+Every classical backbone is a row of `rows`; here it becomes a network. `forward` gives the maps of all stages
+(detection and segmentation want them), `embed` the read-out of the last. What varies between the papers are the axes of
+`rows.Row`, and the references stand there; initialisation is He et al. 2015 (arXiv:1502.01852): normal, variance 2 / fan-out.
 """
 
 from __future__ import annotations
