@@ -4,6 +4,7 @@ A `Batch` is a dictionary: what an encoder reads (`x` for images [N, C, H, W] an
 needs (`labels` [N] int64 with -1 for unlabelled, `index` [N] positions in the training data, `views`: a list of
 batches, one per view) and nothing else. N is the number of units, d the width of an embedding.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence

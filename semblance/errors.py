@@ -3,6 +3,7 @@
 Its text names the offending value and the remedy, in one line. The command line prints that line and exits with
 `code` (2: bad input or usage; 1: the work failed; 3: answered in part).
 """
+
 from __future__ import annotations
 
 import difflib

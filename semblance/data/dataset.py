@@ -76,5 +76,6 @@ class ArrayDataset:
             targets={name: column[index] for name, column in self.targets.items()},
             attributes=self.attributes.take(pa.array(index)),
             splits=splits,
-            fingerprint=hashlib.blake2b(self.fingerprint.encode() + index.astype(np.int64).tobytes(), digest_size=16).hexdigest(),
+            fingerprint=hashlib.blake2b(self.fingerprint.encode() + index.astype(np.int64).tobytes(),
+            digest_size=16).hexdigest(),
         )

@@ -1,7 +1,7 @@
 """A run that stops and goes on: weights, optimiser state and the place in the run, in one safetensors file.
 
-The file is written beside its name, synced and renamed, so that a kill leaves the old or the new one. Nothing is pickled:
-tensors are tensors, the rest is JSON in the header. Chance is counted (see parts.py) and needs no saving.
+The file is written beside its name, synced and renamed, so that a kill leaves the old or the new one. Nothing is
+pickled: tensors are tensors, the rest is JSON in the header. Chance is counted (see parts.py) and needs no saving.
 """
 
 from __future__ import annotations

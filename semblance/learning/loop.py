@@ -16,12 +16,12 @@ from types import FrameType
 from typing import Protocol
 
 import torch
+from semblance.learning.devices import autocast, precision_for
 
 from semblance.contracts import Batch, Metrics
 from semblance.errors import Failed, Interrupted, SemblanceError
 from semblance.learning import checkpoint
 from semblance.learning.checkpoint import Place
-from semblance.learning.devices import autocast, precision_for
 from semblance.learning.parts import NOISE, Budget, Feed, Parts, chance
 from semblance.learning.watch import watch
 
@@ -46,8 +46,8 @@ class Stepping(Protocol):
 
 @contextmanager
 def stopping() -> Iterator[list[int]]:
-    """Collects the first interrupt or termination signal so that the step can be finished and saved; the second one ends
-    the process as usual. Outside the main thread nothing is caught."""
+    """Collects the first interrupt or termination signal so that the step can be finished and saved; the second one
+    ends the process as usual. Outside the main thread nothing is caught."""
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield caught

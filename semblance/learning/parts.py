@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from semblance.contracts import Batch, Dataset
 from semblance.data.views import Prepare
 
-
 # Streams of chance: the first number of a place, so that no two uses ever draw the same numbers.
 INIT, ORDER, VIEWS, NOISE = range(4)
 
@@ -120,9 +119,9 @@ class Feed:
 
 @dataclass
 class Budget:
-    """How long to train and what may be seen of it. `epochs` None takes the rule's own; `seconds` stops by the clock and
-    is not reproducible. `on_step(done, total, metrics)` is called after every optimiser step. `signature` says which run a
-    checkpoint belongs to."""
+    """How long to train and what may be seen of it. `epochs` None takes the rule's own; `seconds` stops by the clock
+    and is not reproducible. `on_step(done, total, metrics)` is called after every optimiser step. `signature` says
+    which run a checkpoint belongs to."""
 
     epochs: int | None = None
     seconds: float | None = None

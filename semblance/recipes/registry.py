@@ -1,8 +1,8 @@
 """Recipes: named compositions of parts, and the table that lists them without importing torch.
 
 A recipe is a function under `@recipe(...)` whose keyword arguments are plain values (numbers, strings, flags); it
-returns a `Recipe` whose parts are lazy: each takes the data's `Shape` at fit. The table (`table.json`) is generated from
-the decorators by `python -m semblance.recipes.registry` and a test holds it to the code.
+returns a `Recipe` whose parts are lazy: each takes the data's `Shape` at fit. The table (`table.json`) is generated
+from the decorators by `python -m semblance.recipes.registry` and a test holds it to the code.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Recipe:
     """Stages, and what they make.
 
     `encoder` and `head` are lazy parts, called with the data's Shape. `standardise` says whether inputs are brought to
-    mean 0 and deviation 1 per channel (images: after division by 255) or taken as they are. `memory` is `batch` where peak
-    memory is bounded by the batch and `data` where it grows with the data set (banks, full-batch solvers).
+    mean 0 and deviation 1 per channel (images: after division by 255) or taken as they are. `memory` is `batch`
+    where peak memory is bounded by the batch and `data` where it grows with the data set (banks, full-batch solvers).
     """
 
     encoder: Callable[[Shape], Any]

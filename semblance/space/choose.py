@@ -1,0 +1,48 @@
+"""Which recipe, and does it suit the data: asked once, before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from semblance.data.domains import default_recipe
+
+from semblance.data.dataset import ArrayDataset
+from semblance.errors import SemblanceError
+from semblance.recipes.registry import Recipe, build, check_settings, table
+from semblance.space.model import Model
+
+
+def choose(
+    dataset: ArrayDataset, recipe: str | Model | None, settings: Mapping[str, Any]
+) -> tuple[str, Recipe | Model]:
+    """The recipe by name, checked against what the data has."""
+    if isinstance(recipe, Model):
+        if recipe.shape.domain != dataset.domain:
+            raise SemblanceError(
+                f"the model takes {recipe.shape.domain} and the data is {dataset.domain}: wrap it with domain={dataset.domain!r}"
+            )
+        return "", recipe
+    name = recipe or default_recipe(dataset)
+    settings = check_settings(name, settings)
+    row = table()[name]
+    if dataset.domain not in row.domains:
+        fitting = sorted(r.name for r in table().values() if dataset.domain in r.domains)
+        raise SemblanceError(
+            f"recipe {name!r} takes {' or '.join(row.domains)} and this data is {dataset.domain}: use {', '.join(fitting)}"
+        )
+    if "labels" in row.needs:
+        labels = dataset.targets.get("labels")
+        known = 0 if labels is None else len(np.unique(labels[labels >= 0])) if labels.ndim == 1 else labels.shape[1]
+        others = sorted(r.name for r in table().values() if dataset.domain in r.domains and "labels" not in r.needs)
+        if labels is None:
+            raise SemblanceError(
+                f"recipe {name!r} needs labels and the data has none: name the column by --label, put the images into
+                class " f"folders, or use {', '.join(others)}"
+            )
+        if known < 2:
+            raise SemblanceError(
+                f"recipe {name!r} needs labels of two classes or more and the data has {known}: use {', '.join(others)}"
+            )
+    return name, build(name, **settings)

@@ -1,0 +1,290 @@
+"""fit: data in, a searchable space out.
+
+What is unfinished lives in `NAME.fitting/` beside the space (checkpoints, the log); the space itself appears, or
+changes, by one commit at the end. So a kill at any moment leaves the old space or none, and `resume=True` goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from semblance.data.images import thumbnail
+from semblance.data.load import load as load_data
+from semblance.learning.devices import keep_pages
+from semblance.memory.store import Store
+
+from semblance.data.dataset import ArrayDataset
+from semblance.errors import Failed, SemblanceError
+from semblance.learning.watch import warning
+from semblance.recipes.registry import check_settings
+from semblance.space.card import write_card
+from semblance.space.choose import choose
+from semblance.space.columns import attributes_of, label_kind
+from semblance.space.model import Model
+from semblance.space.space import Space
+from semblance.space.training import train
+
+Progress = Callable[[int, int, str], None]
+RECORD_FORMAT = 1
+
+
+def fit(
+    data: Any,
+    recipe: str | Model | None = None,
+    *,
+    out: str | Path | None = None,
+    domain: str | None = None,
+    label: str | None = None,
+    id_column: str | None = None,
+    size: int | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    seconds: float | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    resume: bool = False,
+    overwrite: bool = False,
+    checkpoint_seconds: float = 60.0,
+    progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
+    **settings: Any,
+) -> Space:
+    """Learn a space from data.
+
+    data: a folder of images, a table, an array, a dataset or the name of a known set. recipe: a name from
+    `sb.recipes()` (default: the domain's), or a model from `sb.wrap`. out: the folder to write (default: NAME.space here, numbered if
+    taken). epochs bound the training, or seconds (by the clock: not reproducible). Further keywords are the recipe's
+    settings. `progress(done, total, text)` and `say(line)` tell what happens. Raises SemblanceError for whatever is
+    wrong with the input and Interrupted after Ctrl-C, with everything saved for `resume=True`.
+    """
+    started = time.monotonic()
+    say = say or (lambda line: None)
+    keep_pages()
+    dataset = load_data(data, domain=domain, label=label, id_column=id_column, size=size, seed=seed, progress=progress)
+    for note in dataset.notes:
+        say(note)
+    target = _target(out, dataset, overwrite, resume)
+    fitting = target.with_name(target.name + ".fitting")
+    name, plan = choose(dataset, recipe, settings)
+    options = {"label": label, "id_column": id_column, "size": size, "domain": dataset.domain}
+    asked = {"epochs": epochs, "seconds": seconds, "device": device, "precision": precision}
+    record = _record(dataset, name, settings, seed, asked, options)
+    if seconds is not None:
+        say("a budget by the clock is not reproducible: give --epochs for the same bits every time")
+    warned: set[str] = set()
+    with _log(fitting, resume) as write_line:
+
+        def on_epoch(stage: int, metrics: dict[str, float]) -> None:
+            write_line({"schema": 1, "stage": stage, **metrics})
+            line = warning(metrics)
+            if line and line not in warned:
+                warned.add(line)
+                say(line)
+
+        if isinstance(plan, Model):
+            model = plan
+        else:
+            model = train(
+                dataset,
+                plan,
+                seed=seed,
+                epochs=epochs,
+                seconds=seconds,
+                device=device,
+                precision=precision,
+                on_step=_steps(progress, name),
+                on_epoch=on_epoch,
+                checkpoints=fitting,
+                every=checkpoint_seconds,
+                resume=resume,
+                signature=record["hash"],
+                name=name,
+                settings=check_settings(name, settings),
+            )
+    record["trained"] = {
+        "epochs": int(max((m["epoch"] for m in model.history), default=0)),
+        "loss": next((m["loss"] for m in reversed(model.history) if "loss" in m), None),
+        "device": model.device,
+        "precision": model.precision,
+        "seconds": round(time.monotonic() - started, 2),
+    }
+    _commit(target, dataset, model, record, progress)
+    shutil.copyfile(fitting / "log.jsonl", target / "log.jsonl")
+    shutil.rmtree(fitting)
+    write_card(target, dataset, record)
+    space = Space(target)
+    space.model = model
+    space.info = {
+        "space": str(target),
+        "domain": dataset.domain,
+        "units": len(dataset),
+        "recipe": name,
+        "seed": seed,
+        **record["trained"],
+        "seconds": round(time.monotonic() - started, 2),
+        "interrupted": False,
+    }
+    return space
+
+
+def refit(record: str | Path, data: Any = None, **changes: Any) -> Space:
+    """Run again what a `recipe.json` says, on its own data or on other data; keywords change single points."""
+    try:
+        said = json.loads(Path(record).read_text())
+        given = {**said["data"]["options"], **said["asked"], "seed": said["seed"], **said["settings"]}
+    except FileNotFoundError:
+        raise SemblanceError(f"there is no {record}: give the recipe.json of a space") from None
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise SemblanceError(f"{record} is no recipe.json of a space ({error})") from error
+    source = data if data is not None else said["data"]["source"]
+    if (not isinstance(source, str | Path) and data is None) or source == "":
+        raise SemblanceError(f"{record} does not name its data (it came from memory): give the data again")
+    return fit(source, said["recipe"], **{**given, **{k: v for k, v in changes.items() if v is not None}})
+
+
+def _target(out: str | Path | None, dataset: ArrayDataset, overwrite: bool, resume: bool) -> Path:
+    """Where the space goes; refuses to replace what is there unless told to."""
+    if out is None:
+        name = dataset.name or "data"
+        target, number = Path(f"{name}.space"), 2
+        while target.exists() and not (overwrite or resume):
+            target, number = Path(f"{name}-{number}.space"), number + 1
+        return target
+    target = Path(out)
+    if target.is_file():
+        raise SemblanceError(f"{target} is a file: give a folder to --out")
+    if target.exists() and any(target.iterdir()):
+        if not (target / "space.db").exists():
+            raise SemblanceError(f"{target} holds other files and no space: give another --out")
+        if not overwrite:
+            raise SemblanceError(f"{target} already holds a space: give --overwrite to replace it, or another --out")
+    for folder in (target, target.parent):
+        if folder.exists() and not os.access(folder, os.W_OK):
+            raise SemblanceError(f"{folder} is read-only: give another --out")
+    return target
+
+
+def _record(
+    dataset: ArrayDataset,
+    name: str,
+    settings: Mapping[str, Any],
+    seed: int,
+    asked: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What was run, on what, where: the content of recipe.json. Its hash names the run (not how long it may take)."""
+    record: dict[str, Any] = {
+        "format": RECORD_FORMAT,
+        "recipe": name,
+        "settings": dict(settings),
+        "seed": seed,
+        "data": {
+            "source": dataset.source,
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "units": len(dataset),
+            "skipped": len(dataset.skipped),
+            "options": dict(options),
+        },
+    }
+    run = {**record, "asked": {k: asked[k] for k in ("device", "precision")}}
+    record["hash"] = hashlib.blake2b(json.dumps(run, sort_keys=True, default=str).encode(), digest_size=8).hexdigest()
+    record["asked"] = dict(asked)
+    record["environment"] = {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+        **{package: version(package) for package in ("semblance", "torch", "numpy", "numba")},
+    }
+    return record
+
+
+class _log:
+    """The run's log.jsonl: appended to line by line, begun anew unless the run is resumed (whose past epochs are told
+    again by the rule)."""
+
+    def __init__(self, folder: Path, resume: bool):
+        self.folder, self.resume = folder, resume
+
+    def __enter__(self) -> Callable[[dict[str, Any]], None]:
+        try:
+            if self.folder.exists() and not self.resume:
+                shutil.rmtree(self.folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.file = open(self.folder / "log.jsonl", "w")
+        except OSError as error:
+            raise SemblanceError(f"{self.folder} cannot be written ({error.strerror}): give another --out") from error
+
+        def write(line: dict[str, Any]) -> None:
+            self.file.write(json.dumps(line) + "\n")
+            self.file.flush()
+
+        return write
+
+    def __exit__(self, *error: object) -> None:
+        self.file.close()
+
+
+def _steps(progress: Progress | None, name: str) -> Callable[[int, int, dict[str, float]], None] | None:
+    if progress is None:
+        return None
+    return lambda done, total, metrics: progress(done, total, f"{name}: loss {metrics.get('loss', float('nan')):.4f}")
+
+
+def _commit(
+    target: Path, dataset: ArrayDataset, model: Model, record: Mapping[str, Any], progress: Progress | None
+) -> None:
+    """Embed every unit and put the space in place by one commit."""
+    content = {
+        "model_tensors": model.tensors(),
+        "model_meta": {"semblance": json.dumps(model.header())},
+        "recipe": dict(record),
+        "ids": dataset.ids,
+        "vectors": _told(model.embed_blocks(dataset), len(dataset), progress),
+        "attributes": attributes_of(dataset),
+        "thumbnails": (thumbnail(dataset.x[i]) for i in range(len(dataset))) if dataset.domain == "images" else None,
+        "manifest": {
+            "recipe": record["recipe"],
+            "classes": list(dataset.classes),
+            "labels": label_kind(dataset),
+            "name": dataset.name,
+        },
+    }
+    kind = {"dim": model.dim, "geometry": model.geometry.name, "domain": dataset.domain}
+    if (target / "space.db").exists():
+        with Store.open(target, write=True) as store:
+            store.commit_space(**content, **kind)
+        return
+    # A new space is made under another name and appears under its own when it is whole.
+    beside = target.with_name(target.name + ".fitting") / "space"
+    if beside.exists():
+        shutil.rmtree(beside)
+    try:
+        with Store.create(beside, manifest={}, **kind) as store:
+            store.commit_space(**content, **kind)
+        if target.exists():
+            target.rmdir()
+        os.replace(beside, target)
+    except OSError as error:
+        raise Failed(f"{target} could not be written ({error.strerror or error}): nothing was changed") from error
+
+
+def _told(blocks: Iterator[np.ndarray], total: int, progress: Progress | None) -> Iterator[np.ndarray]:
+    done = 0
+    for block in blocks:
+        done += len(block)
+        if progress is not None:
+            progress(done, total, "embedding")
+        yield block

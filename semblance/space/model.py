@@ -1,0 +1,259 @@
+"""Model: a trained network with what it takes to feed it: from data of its domain to embeddings and answers.
+
+On disk a model is one safetensors file: tensors, and in the header the recipe's name and settings, the data's shape and
+the class names as JSON. Loading builds the recipe's parts again and fills them, so no code is ever read from a file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from semblance.data.load import load as load_data
+from semblance.encoders.wrapped import Wrapped
+from semblance.learning.devices import autocast, choose_device, precision_for
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from semblance.data.dataset import ArrayDataset, Shape
+from semblance.data.views import Prepare, default_views
+from semblance.errors import SemblanceError
+from semblance.geometry.spaces import Geometry
+from semblance.learning.parts import INIT, VIEWS, Network, chance, torch_chance
+from semblance.recipes.registry import Recipe, build
+
+FORMAT = 1
+BLOCK = 512  # items embedded at a time, fewer where they are large (see Model.block)
+
+
+@dataclass
+class Model:
+    """A network and how to feed it. `recipe` and `settings` name what it was built from ("" for a wrapped module)."""
+
+    network: Network
+    shape: Shape
+    prepare: Callable[[Tensor], Tensor]
+    recipe: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    objective: nn.Module | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+    device: str = "cpu"
+    precision: str = "float32"
+
+    @property
+    def dim(self) -> int:
+        """Width of an embedding."""
+        return int(self.network.encoder.dim)
+
+    @property
+    def geometry(self) -> Geometry:
+        """What distance means between embeddings of this model."""
+        space: Geometry = self.network.encoder.geometry
+        return space
+
+    @property
+    def block(self) -> int:
+        """Items embedded at a time: 512 of CIFAR's size, down to 16 for photographs, so that memory stays bounded."""
+        return int(np.clip(2**21 // max(int(np.prod(self.shape.item)), 1), 16, BLOCK))
+
+    def read(self, data: Any) -> ArrayDataset:
+        """Data of the model's domain as a dataset whose items have the size this model was trained on."""
+        if isinstance(data, ArrayDataset):
+            dataset = data
+        else:
+            size = self.shape.item[1:] if self.shape.domain == "images" else None
+            dataset = load_data(data, domain=self.shape.domain, size=size)
+        if dataset.domain != self.shape.domain:
+            raise SemblanceError(
+                f"the model was made for {self.shape.domain} and this data is {dataset.domain}: "
+                "embed data of the model's own domain"
+            )
+        if dataset.domain == "vectors" and dataset.x.shape[1:] != self.shape.item:
+            raise SemblanceError(
+                f"the vectors have {dataset.x.shape[1]} columns and the model was made for {self.shape.item[0]}: "
+                "give vectors of the same columns in the same order"
+            )
+        return dataset
+
+    def blocks(self, dataset: ArrayDataset, rows: np.ndarray | None = None) -> Iterator[Tensor]:
+        """Prepared inputs, `block` items at a time, in order."""
+        every = np.arange(len(dataset)) if rows is None else rows
+        for start in range(0, len(every), self.block):
+            x = torch.from_numpy(np.array(dataset.x[every[start : start + self.block]]))
+            yield self.prepare(conform(x, self.shape))
+
+    def embed_blocks(self, dataset: ArrayDataset, rows: np.ndarray | None = None) -> Iterator[np.ndarray]:
+        """Embeddings [n, dim] float32, brought into the model's geometry, `block` items at a time."""
+        for x in self.blocks(dataset, rows):
+            yield self.embed_prepared(x)
+
+    def embed_prepared(self, x: Tensor) -> np.ndarray:
+        """Prepared inputs [n, ...] -> [n, dim] float32."""
+        device = choose_device(self.device)
+        precision = precision_for(device, self.precision)
+        self.network.eval()
+        with torch.inference_mode(), autocast(device, precision):
+            z = self.network.embed({"x": x.to(device)})
+        return self.geometry.prepare(z.float().cpu().numpy())
+
+    def embed(self, data: Any, rows: np.ndarray | None = None) -> np.ndarray:
+        """Data (path, array, list of paths, dataset) -> embeddings [N, dim] float32 in the model's geometry."""
+        found = list(self.embed_blocks(self.read(data), rows))
+        return np.concatenate(found) if found else np.empty((0, self.dim), np.float32)
+
+    def embed_views(self, dataset: ArrayDataset, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Two drawn views of each image at these rows, embedded: [n, dim] twice. The same views for every model."""
+        draw, first, second = default_views(self.shape), [], []
+        for start in range(0, len(rows), self.block):
+            x = conform(torch.from_numpy(np.array(dataset.x[rows[start : start + self.block]])), self.shape)
+            for number, found in enumerate((first, second)):
+                found.append(self.embed_prepared(draw(x, torch_chance(0, VIEWS, 0, start, number), self.prepare)))
+        return np.concatenate(first), np.concatenate(second)
+
+    def predict(self, data: Any) -> list[Any]:
+        """What the head answers for every item, decoded (class names). An error for models without a head."""
+        if self.network.head is None:
+            raise SemblanceError(
+                f"recipe {self.recipe!r} has no head to predict with: use Space.classify, which asks the neighbours"
+            )
+        answers: list[Any] = []
+        self.network.eval()
+        device = choose_device(self.device)
+        with torch.inference_mode(), autocast(device, precision_for(device, self.precision)):
+            for x in self.blocks(self.read(data)):
+                decoded = self.network.head.decode(self.network({"x": x.to(device)}))
+                answers.extend(decoded.tolist() if hasattr(decoded, "tolist") else decoded)
+        return [self.classes[a] if isinstance(a, int) and a < len(self.classes) else a for a in answers]
+
+    def header(self) -> dict[str, Any]:
+        """What, beside the tensors, makes this model again."""
+        return {
+            "format": FORMAT,
+            "recipe": self.recipe,
+            "settings": dict(self.settings),
+            "shape": asdict(self.shape),
+            "classes": list(self.classes),
+            "precision": self.precision,
+        }
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The network's weights and buffers, on the CPU, contiguous."""
+        return {k: v.detach().cpu().clone().contiguous() for k, v in self.network.state_dict().items()}
+
+    def save(self, path: str | Path) -> None:
+        """Write one safetensors file."""
+        save_file(self.tensors(), path, metadata={"semblance": json.dumps(self.header())})
+
+    @classmethod
+    def load(cls, path: str | Path, module: nn.Module | None = None) -> Model:
+        """Read a model; `module` is needed for one that came from `wrap`, whose code lies outside Semblance."""
+        try:
+            with safe_open(path, framework="pt") as file:
+                header = (file.metadata() or {}).get("semblance")
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        except FileNotFoundError:
+            raise SemblanceError(f"there is no model at {path}") from None
+        except (OSError, SafetensorError) as error:
+            raise SemblanceError(f"{path} cannot be read as a model ({error}): fit again or restore a copy") from error
+        if header is None:
+            raise SemblanceError(f"{path} holds tensors but no Semblance header: load it with sb.wrap(module)")
+        return cls.from_tensors(tensors, json.loads(header), module)
+
+    @classmethod
+    def from_tensors(
+        cls, tensors: Mapping[str, Tensor], header: Mapping[str, Any], module: nn.Module | None = None
+    ) -> Model:
+        """The model of this header, filled with these tensors."""
+        if int(header["format"]) > FORMAT:
+            raise SemblanceError(
+                f"the model has format {header['format']} and this version reads up to {FORMAT}: update Semblance"
+            )
+        stored = header["shape"]
+        shape = Shape(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
+        if header["recipe"]:
+            recipe = build(header["recipe"], **header["settings"])
+            network, prepare = assemble(recipe, shape, seed=0), Prepare(shape, recipe.standardise)
+        elif module is not None:
+            network, prepare = Network(Wrapped(module)), Prepare(shape, True)
+        else:
+            raise SemblanceError("this model wraps a module of yours: give it again, as load(path, module=...)")
+        try:
+            # Solved heads hold buffers whose size is known only after solving.
+            for name, buffer in dict(network.named_buffers()).items():
+                if name in tensors and buffer.shape != tensors[name].shape:
+                    owner, _, leaf = name.rpartition(".")
+                    setattr(network.get_submodule(owner), leaf, torch.empty_like(tensors[name]))
+            network.load_state_dict(dict(tensors))
+        except RuntimeError as error:
+            raise SemblanceError(
+                f"the weights do not fit recipe {header['recipe']!r} ({str(error).splitlines()[-1].strip()}): "
+                "they come from another recipe or version"
+            ) from error
+        return cls(
+            network=network.eval(),
+            shape=shape,
+            prepare=prepare,
+            recipe=header["recipe"],
+            settings=header["settings"],
+            classes=tuple(header["classes"]),
+            precision=header["precision"],
+        )
+
+
+def assemble(recipe: Recipe, shape: Shape, seed: int) -> Network:
+    """The recipe's encoder and head for data of this shape, initialised from the seed; the global generator is given
+    back as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(chance(seed, INIT).integers(2**63)))
+        return Network(recipe.encoder(shape), None if recipe.head is None else recipe.head(shape))
+
+
+def conform(x: Tensor, shape: Shape) -> Tensor:
+    """Images [n, C, H, W] uint8 brought to the channels and size of `shape`: grey to colour by repeating, colour to
+    grey by luminance (ITU-R 601), size by antialiased bilinear resampling. Other domains pass through."""
+    if shape.domain != "images" or tuple(x.shape[1:]) == tuple(shape.item):
+        return x
+    channels, *size = shape.item
+    y = x.float()
+    if y.shape[1] == 1 and channels == 3:
+        y = y.expand(-1, 3, -1, -1)
+    elif y.shape[1] == 3 and channels == 1:
+        y = (y * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+    elif y.shape[1] != channels:
+        raise SemblanceError(
+            f"images of {y.shape[1]} channels do not fit a model of {channels}: give grey or RGB images"
+        )
+    if tuple(y.shape[2:]) != tuple(size):
+        y = F.interpolate(y, size=tuple(size), mode="bilinear", antialias=True, align_corners=False)
+    return y.round().clamp(0, 255).to(torch.uint8)
+
+
+def wrap(
+    module: nn.Module,
+    transform: Callable[[Tensor], Tensor] | None = None,
+    *,
+    domain: str = "images",
+    item: Sequence[int] = (3, 224, 224),
+) -> Model:
+    """A model of your own as a Semblance model: `sb.fit(data, recipe=sb.wrap(module, transform))` makes a space of it.
+
+    `transform` takes the stored items (images uint8 [n, C, H, W] of size `item`, vectors float32 [n, d]) and returns
+    what the module wants; without it images are divided by 255. The module answers [n, d] or maps [n, d, H, W],
+    which are averaged over H and W.
+    """
+    shape = Shape(domain, tuple(item), 0, 0, mean=(0.0,) * item[0], std=(1.0,) * item[0])
+    encoder = Wrapped(module)
+    prepare = transform or Prepare(shape, True)
+    with torch.inference_mode():
+        probe = torch.zeros(1, *item, dtype=torch.uint8 if domain == "images" else torch.float32)
+        encoder.eval()
+        encoder.embed({"x": prepare(probe)})  # learns its width, and fails here rather than in the middle of a fit
+    return Model(Network(encoder), shape, prepare)

@@ -1,0 +1,348 @@
+"""Space: what a user holds after fit. Items with ids, attributes and vectors; the model that made them; and the verbs
+search, classify, add, remove and evaluate. Many threads and processes may read while one writes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from semblance.analysis.judge import judge
+from semblance.data.images import thumbnail
+from semblance.data.load import load as load_data
+from semblance.heads.neighbours import vote
+from semblance.memory.exact import scan
+from semblance.memory.store import Store
+from torch import nn
+
+from semblance.data.dataset import ArrayDataset
+from semblance.errors import SemblanceError
+from semblance.geometry.spaces import Geometry, space_named
+from semblance.space.model import Model
+
+VIEWED = 1000  # test items whose second view is looked for in view_recall1
+
+
+@dataclass(frozen=True)
+class Results:
+    """The answer to one query. `matches` items satisfied the filter, `recall` is the share of true neighbours expected
+    (1 for an exact scan), `plan` says how they were found, `results` are {id, distance, attributes}, nearest first."""
+
+    matches: int
+    recall: float
+    plan: str
+    results: list[dict[str, Any]]
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids, nearest first."""
+        return [r["id"] for r in self.results]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `semblance search --json` prints it."""
+        return {"matches": self.matches, "recall": self.recall, "plan": self.plan, "results": self.results}
+
+
+class Space:
+    """A folder of embeddings that can be searched, added to and judged; close it, or use it in a `with`."""
+
+    def __init__(self, path: str | Path, module: nn.Module | None = None):
+        self.path = Path(path)
+        self.store = Store.open(self.path)
+        self.info: dict[str, Any] = {}
+        self._module = module
+
+    def __enter__(self) -> Space:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self.store.count
+
+    def __repr__(self) -> str:
+        return f"Space({str(self.path)!r}: {len(self):,} items, {self.geometry.name}, recipe {self.recipe!r})"
+
+    def close(self) -> None:
+        """Give back files and connections; twice is once."""
+        self.store.close()
+
+    @cached_property
+    def model(self) -> Model:
+        """The model that embeds queries."""
+        tensors, meta = self.store.read_model()
+        return Model.from_tensors(tensors, json.loads(meta["semblance"]), self._module)
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """What the space says of itself."""
+        return self.store.manifest
+
+    @property
+    def recipe(self) -> str:
+        """The recipe's name, "" for a wrapped module."""
+        return str(self.manifest.get("recipe", ""))
+
+    @property
+    def geometry(self) -> Geometry:
+        """What distance means here."""
+        return space_named(str(self.manifest["geometry"]))
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids in the order of insertion."""
+        return list(self.store.ids())
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """[N, d] float32, in the order of `ids`."""
+        return self.store.vectors()
+
+    def attributes(self, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
+        """Attributes in the order of `ids`, of the items that satisfy `where`."""
+        return self.store.attributes(columns, where)
+
+    def embed(self, data: Any) -> tuple[list[str], np.ndarray]:
+        """Data -> (ids, vectors [N, d]) by this space's model; nothing is stored."""
+        dataset = self.model.read(data)
+        return list(dataset.ids), self.model.embed(dataset)
+
+    def search(self, query: Any, k: int = 5, where: str | None = None) -> Results | list[Results]:
+        """Nearest items to one query, or to several (a list, or a 2-d array): then a list of answers.
+
+        query: a path to a file of the space's domain, the id of an item (which is then not its own neighbour), or a
+        vector [d]. where: an SQL-like condition over attributes. A k above the number of matches returns all of them.
+        """
+        if k < 1:
+            raise SemblanceError(f"k is {k}: ask for one neighbour or more")
+        if isinstance(query, list | tuple):
+            return [self._search_one(q, k, where) for q in query]
+        if isinstance(query, np.ndarray) and query.ndim == 2 and query.dtype.kind == "f":
+            return [self._search_one(q, k, where) for q in query]
+        return self._search_one(query, k, where)
+
+    def _search_one(self, query: Any, k: int, where: str | None) -> Results:
+        rows = self.store.rows_where(where)
+        vector, itself = self._vector(query)
+        if itself is not None:
+            rows = rows[rows != itself]
+        found, distances = scan(self.store.vectors(), rows, vector[None], k, self.geometry)
+        keep = [int(row) for row in found[0] if row >= 0]
+        attributes = self.store.attributes().take(pa.array(keep, pa.int64())).to_pylist()
+        ids = self.store.ids()
+        return Results(
+            matches=len(rows),
+            recall=1.0,
+            plan=f"exact scan of {len(rows):,} of {len(self):,} items",
+            results=[
+                {"id": ids[row], "distance": float(distance), "attributes": attribute}
+                for row, distance, attribute in zip(keep, distances[0], attributes, strict=False)
+            ],
+        )
+
+    def _vector(self, query: Any) -> tuple[np.ndarray, int | None]:
+        """A query as a vector [d] in the space's geometry, and the row it already has, if it is an item."""
+        if isinstance(query, torch.Tensor):
+            query = query.numpy()
+        if isinstance(query, np.ndarray) and query.dtype.kind == "f" and query.ndim == 1:
+            dim = int(self.manifest["dim"])
+            if len(query) == dim:
+                if not np.isfinite(query).all():
+                    raise SemblanceError("the query vector holds NaN or infinity: give finite numbers")
+                return self.geometry.prepare(query[None].astype(np.float32))[0], None
+            if self.manifest["domain"] == "vectors":
+                return self.model.embed(query[None].astype(np.float32))[0], None
+            raise SemblanceError(f"the query has {len(query)} numbers and the space {dim} dimensions: give {dim}")
+        if isinstance(query, np.ndarray):
+            return self.model.embed(query if query.ndim == 4 else query[None])[0], None
+        if isinstance(query, str | Path):
+            row = self.store.row_of(str(query))
+            if row is not None:
+                return self.store.vectors(np.array([row]))[0], row
+            if Path(query).is_file():
+                vectors = self.model.embed(Path(query))
+                if len(vectors) != 1:
+                    raise SemblanceError(f"{query} holds {len(vectors)} items: search one at a time, or pass an array")
+                return vectors[0], None
+            raise SemblanceError(f"{str(query)!r} is neither a file nor an id of this space: see `ids`")
+        raise SemblanceError(f"a query is a path, an id or a vector, not {type(query).__name__}")
+
+    def classify(self, query: Any, k: int = 20) -> str | list[str]:
+        """The label of a query by the votes of its k nearest labelled items (weights exp(cos / 0.07)); several queries
+        (a list) give several labels."""
+        names = self._classes()
+        labels = self._label_codes(names)
+        rows = np.flatnonzero(labels >= 0)
+        several = isinstance(query, list | tuple)
+        vectors = np.stack([self._vector(q)[0] for q in (query if several else [query])])
+        found, distances = scan(self.store.vectors(), rows, vectors, min(k, len(rows)), self.geometry)
+        votes = vote(torch.from_numpy(labels[found]), 1 - torch.from_numpy(distances), len(names))
+        answers = [names[int(c)] for c in votes.argmax(1)]
+        return answers if several else answers[0]
+
+    def _classes(self) -> list[str]:
+        if self.manifest.get("labels") != "class":
+            raise SemblanceError("this space holds no class labels to vote with: fit it on labelled data")
+        return list(self.manifest["classes"])
+
+    def _label_codes(self, names: Sequence[str]) -> np.ndarray:
+        """[N] int64 from the label column, -1 where there is none."""
+        code = {name: i for i, name in enumerate(names)}
+        column = self.store.attributes(["label"]).column("label").to_pylist()
+        return np.array([code.get(value, -1) for value in column], dtype=np.int64)
+
+    def add(
+        self,
+        items: Any,
+        ids: Sequence[str] | None = None,
+        attributes: pa.Table | Mapping[str, Sequence[Any]] | None = None,
+        update: bool = False,
+    ) -> list[str]:
+        """Embed new items and keep them; durable on return. Returns their ids.
+
+        items: paths, arrays or a dataset of the space's domain. An id that is there already is refused, or its item
+        replaced with `update=True`. The column `split` of new items is `added` unless given.
+        """
+        dataset = self.model.read(items)
+        names = [str(i) for i in ids] if ids is not None else self._new_ids(dataset)
+        if len(names) != len(dataset):
+            raise SemblanceError(f"there are {len(names)} ids for {len(dataset)} items: give one id per item")
+        table = (
+            dataset.attributes
+            if attributes is None
+            else pa.table(dict(attributes))
+            if isinstance(attributes, Mapping)
+            else attributes
+        )
+        if table.num_rows != len(dataset) and table.num_columns:
+            raise SemblanceError(
+                f"there are {table.num_rows} rows of attributes for {len(dataset)} items: give one per item"
+            )
+        known = set(self.store.attributes().column_names)
+        if attributes is None:
+            table = table.select([c for c in table.column_names if c in known])
+        if "split" in known and "split" not in table.column_names:
+            table = (
+                table.append_column("split", pa.array(["added"] * len(dataset)))
+                if table.num_columns
+                else pa.table({"split": ["added"] * len(dataset)})
+            )
+        vectors = self.model.embed(dataset)
+        pictures = [thumbnail(x) for x in dataset.x] if dataset.domain == "images" else None
+        with Store.open(self.path, write=True) as store:
+            store.add(names, vectors, table, thumbnails=pictures, update=update)
+        self.store.refresh()
+        return names
+
+    def _new_ids(self, dataset: ArrayDataset) -> list[str]:
+        """Ids of the items' own (file names, a key column); arrays without any are numbered on from the largest
+        number."""
+        if dataset.source:
+            return list(dataset.ids)
+        numbers = [int(i) for i in self.store.ids() if i.isdecimal()]
+        start = max(numbers, default=-1) + 1
+        return [str(start + i) for i in range(len(dataset))]
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Forget items; durable on return. Unknown ids are named and nothing is removed."""
+        with Store.open(self.path, write=True) as store:
+            store.remove([ids] if isinstance(ids, str) else list(ids))
+        self.store.refresh()
+
+    def evaluate(
+        self, dataset: ArrayDataset | None = None, progress: Callable[[int, int, str], None] | None = None
+    ) -> dict[str, Any]:
+        """How good the space is: {"metrics": {name: {value, low, high, baseline}}, "notes": [...]}.
+
+        Gallery: split `train`; queries: split `test`. The baseline is the raw input, read again from the data's source;
+        where that is gone, baselines and what needs second views are null, and a note says so.
+        """
+        table = self.store.attributes()
+        split = np.array(table.column("split").to_pylist())
+        train, test = np.flatnonzero(split == "train"), np.flatnonzero(split == "test")
+        if not len(train) or not len(test):
+            raise SemblanceError("the space has no items of split train and test left to judge with: fit it again")
+        notes: list[str] = []
+        if dataset is None:
+            dataset, note = self._source()
+            notes += [note] if note else []
+        labels = self._targets(table)
+        z = self.store.vectors()
+        raw_train = raw_test = views = None
+        if dataset is not None:
+            position = {name: i for i, name in enumerate(dataset.ids)}
+            ids = self.store.ids()
+            own = {
+                part: np.array([position[ids[r]] for r in rows]) for part, rows in (("train", train), ("test", test))
+            }
+            if dataset.domain == "images" or self.recipe != "as-is":
+                raw_train, raw_test = (_raw(dataset, own[part]) for part in ("train", "test"))
+            views = self._views(dataset, own["test"])
+        if progress is not None:
+            progress(0, 1, "judging")
+        metrics = judge(
+            z[train],
+            None if labels is None else labels[train],
+            z[test],
+            None if labels is None else labels[test],
+            raw_train=raw_train,
+            raw_test=raw_test,
+            views=views,
+            seed=0,
+        )
+        if progress is not None:
+            progress(1, 1, "judging")
+        return {"metrics": metrics, "notes": notes}
+
+    def _source(self) -> tuple[ArrayDataset | None, str | None]:
+        record = json.loads((self.path / "recipe.json").read_text())
+        data = record["data"]
+        try:
+            if not data["source"]:
+                raise SemblanceError("the data came from memory")
+            dataset = load_data(data["source"], seed=record["seed"], **data["options"])
+        except SemblanceError as error:
+            return None, f"no baseline: {error}"
+        if dataset.fingerprint != data["fingerprint"]:
+            return None, f"no baseline: {data['source']} has changed since the space was fitted"
+        return dataset, None
+
+    def _targets(self, table: pa.Table) -> np.ndarray | None:
+        kind = self.manifest.get("labels", "none")
+        if kind == "none":
+            return None
+        if kind == "class":
+            return self._label_codes(list(self.manifest["classes"]))
+        column = table.column("label").to_pylist()
+        if kind == "number":
+            return np.array([np.nan if v is None else v for v in column], dtype=np.float64)
+        names = list(self.manifest["classes"])
+        return np.array([[name in (v or "").split(";") for name in names] for v in column])
+
+    def _views(self, dataset: ArrayDataset, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Embeddings of two drawn views of up to 1,000 test items; None where the domain has no views."""
+        if dataset.domain != "images" or len(rows) < 2:
+            return None
+        return self.model.embed_views(dataset, np.sort(np.random.default_rng(0).permutation(rows)[:VIEWED]))
+
+
+def _raw(dataset: ArrayDataset, rows: np.ndarray) -> np.ndarray:
+    """The input itself, flattened: [n, d] float32."""
+    x = np.asarray(dataset.x[rows], dtype=np.float32).reshape(len(rows), -1)
+    return x / 255 if dataset.domain == "images" else x
+
+
+def load(path: str | Path, module: nn.Module | None = None) -> Space:
+    """Open a space; `module` is needed only where it was made by `wrap`."""
+    return Space(path, module)

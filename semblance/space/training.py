@@ -1,0 +1,78 @@
+"""Training in memory: a dataset and a recipe in, a model out. `fit` adds what makes a space of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from semblance.data.load import shape_of
+from semblance.learning.devices import choose_device, precision_for
+
+from semblance.data.dataset import ArrayDataset
+from semblance.data.views import Prepare
+from semblance.learning.parts import INIT, Budget, Feed, Parts, chance
+from semblance.recipes.registry import Recipe
+from semblance.space.model import Model, assemble
+
+Step = Callable[[int, int, dict[str, float]], None]
+Epoch = Callable[[int, dict[str, float]], None]
+
+
+def train(
+    dataset: ArrayDataset,
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    epochs: int | None = None,
+    seconds: float | None = None,
+    device: str = "cpu",
+    precision: str = "float32",
+    on_step: Step | None = None,
+    on_epoch: Epoch | None = None,
+    checkpoints: Path | None = None,
+    every: float = 60.0,
+    resume: bool = False,
+    signature: str = "",
+    name: str = "",
+    settings: Mapping[str, Any] | None = None,
+) -> Model:
+    """Train a recipe on the dataset's `train` split, stage after stage.
+
+    `epochs` and `seconds` bound the first stage that has an objective; `on_epoch(stage, metrics)` is called after every
+    epoch; `checkpoints` is a folder for one file a stage, kept every `every` seconds and gone on from with `resume`.
+    """
+    where = choose_device(device)
+    shape = shape_of(dataset)
+    chosen = precision_for(where, precision).name
+    network = assemble(recipe, shape, seed).to(where)
+    prepare = Prepare(shape, recipe.standardise)
+    model = Model(
+        network, shape, prepare, name, settings or {}, dataset.classes, device=str(where.type), precision=chosen
+    )
+    for number, stage in enumerate(recipe.stages):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(chance(seed, INIT, number + 1).integers(2**63)))
+            objective = None if stage.objective is None else stage.objective(shape).to(where)
+        parts = Parts(network, objective)
+        feed = Feed(dataset, dataset.splits["train"], stage.batches, prepare, stage.views, where)
+        bounded = objective is not None and not any(s.objective is not None for s in recipe.stages[:number])
+        budget = Budget(
+            epochs=epochs if bounded else None,
+            seconds=seconds if bounded else None,
+            seed=seed,
+            checkpoint=None if checkpoints is None else checkpoints / f"stage-{number}.safetensors",
+            every=every,
+            resume=resume,
+            on_step=on_step,
+            precision=chosen,
+            signature=signature,
+        )
+        for metrics in stage.rule.run(parts, feed, budget):
+            model.history.append({"stage": float(number), **metrics})
+            if on_epoch is not None:
+                on_epoch(number, metrics)
+        model.objective = objective
+    network.eval()
+    return model
