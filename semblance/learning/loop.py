@@ -149,7 +149,8 @@ def _finite(metrics: Metrics, place: Place) -> None:
     loss = metrics.get("loss", 0.0)
     if loss != loss or abs(loss) == float("inf"):
         raise Failed(
-            f"the loss became {loss} in epoch {place.epoch + 1}, step {place.step + 1}: lower the learning rate (--set lr=...)"
+            f"the loss became {loss} in epoch {place.epoch + 1}, step {place.step + 1}: "
+            "lower the learning rate (--set lr=...)"
         )
 
 

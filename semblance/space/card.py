@@ -21,7 +21,7 @@ tags: [{dataset.domain}, {record["recipe"] or "wrapped"}]
 ---
 # {target.name}
 
-{len(dataset):,} {dataset.units}s of the domain {dataset.domain}, embedded by recipe `{record["recipe"] or "a wrapped module"}`.
+{len(dataset):,} {dataset.units}s ({dataset.domain}), embedded by `{record["recipe"] or "a wrapped module"}`.
 
 - Data: {dataset.name or dataset.source or "an array in memory"} (fingerprint `{dataset.fingerprint[:16]}`); splits:
 {splits};

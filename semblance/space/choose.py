@@ -21,7 +21,8 @@ def choose(
     if isinstance(recipe, Model):
         if recipe.shape.domain != dataset.domain:
             raise SemblanceError(
-                f"the model takes {recipe.shape.domain} and the data is {dataset.domain}: wrap it with domain={dataset.domain!r}"
+                f"the model takes {recipe.shape.domain} and the data is {dataset.domain}: "
+                f"wrap it with domain={dataset.domain!r}"
             )
         return "", recipe
     name = recipe or default_recipe(dataset)
@@ -30,7 +31,7 @@ def choose(
     if dataset.domain not in row.domains:
         fitting = sorted(r.name for r in table().values() if dataset.domain in r.domains)
         raise SemblanceError(
-            f"recipe {name!r} takes {' or '.join(row.domains)} and this data is {dataset.domain}: use {', '.join(fitting)}"
+            f"recipe {name!r} takes {' or '.join(row.domains)}; this data is {dataset.domain}: use {', '.join(fitting)}"
         )
     if "labels" in row.needs:
         labels = dataset.targets.get("labels")
@@ -38,8 +39,8 @@ def choose(
         others = sorted(r.name for r in table().values() if dataset.domain in r.domains and "labels" not in r.needs)
         if labels is None:
             raise SemblanceError(
-                f"recipe {name!r} needs labels and the data has none: name the column by --label, put the images into
-                class " f"folders, or use {', '.join(others)}"
+                f"recipe {name!r} needs labels and the data has none: name the column by --label, put the images "
+                f"into class folders, or use {', '.join(others)}"
             )
         if known < 2:
             raise SemblanceError(

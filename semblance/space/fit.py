@@ -63,8 +63,8 @@ def fit(
     """Learn a space from data.
 
     data: a folder of images, a table, an array, a dataset or the name of a known set. recipe: a name from
-    `sb.recipes()` (default: the domain's), or a model from `sb.wrap`. out: the folder to write (default: NAME.space here, numbered if
-    taken). epochs bound the training, or seconds (by the clock: not reproducible). Further keywords are the recipe's
+    `sb.recipes()` (default: the domain's), or a model from `sb.wrap`. out: the folder to write (default: NAME.space here,
+    numbered if taken). epochs bound the training, or seconds (by the clock: not reproducible). Further keywords are the recipe's
     settings. `progress(done, total, text)` and `say(line)` tell what happens. Raises SemblanceError for whatever is
     wrong with the input and Interrupted after Ctrl-C, with everything saved for `resume=True`.
     """

@@ -57,7 +57,8 @@ class Ranking:
         best = self.rows[0]
         level = [t["b"] for t in self.tests if t["p_holm"] > 0.05]
         rest = f"; not clearly worse: {', '.join(level)}" if level else "; clearly ahead of the others"
-        return f"{best['recipe']} is best by {best['metric']} ({best['value']:.3f}, {best['low']:.3f} to {best['high']:.3f}){rest}"
+        span = f"{best['value']:.3f}, {best['low']:.3f} to {best['high']:.3f}"
+        return f"{best['recipe']} is best by {best['metric']} ({span}){rest}"
 
     def plot(self, path: str | Path | None = None) -> Any:
         """Points with 95% intervals, best on top; written to `path` if given. Returns the matplotlib figure."""
