@@ -1,6 +1,7 @@
 """Samplers: which units stand together in a batch.
 
     Shuffled   every unit once, in random order
+    Repeated   an epoch of another sampler, several times over where the data is small
     Balanced   so many items of so many labels: every item has companions of its label (supcon, triplets mined in batch)
     Episodes   few-shot tasks: support and query items of a few labels (prototypical networks)
     Triples    anchor, another of its label, one of another label (triplet network)
@@ -13,6 +14,7 @@ without a label (-1) are left out wherever labels decide.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -35,11 +37,35 @@ class Shuffled:
         return [order[start : start + self.batch] for start in range(0, stop, self.batch)]
 
 
+class Sampler(Protocol):
+    """What all of these do."""
+
+    def epoch(self, units: int, labels: np.ndarray | None, rng: np.random.Generator) -> list[np.ndarray]: ...
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Epochs of `sampler`, one after another, until at least `least` units were shown: a hundred items then get as many
+    optimiser steps an epoch as some thousand."""
+
+    sampler: Sampler
+    least: int = 4096
+
+    def __post_init__(self) -> None:
+        _positive("least", self.least)
+
+    def epoch(self, units: int, labels: np.ndarray | None, rng: np.random.Generator) -> list[np.ndarray]:
+        batches = self.sampler.epoch(units, labels, rng)
+        while 0 < sum(map(len, batches)) < self.least:
+            batches += self.sampler.epoch(units, labels, rng)
+        return batches
+
+
 @dataclass(frozen=True)
 class Balanced:
-    """Batches of `items` items of each of `labels` labels, label after label; as many batches as cover the labelled units.
+    """Batches of `items` items of each of `labels` labels, label after label.
 
-    Data with fewer labels gives all of them, a label with fewer items all it has. Within an epoch the items of a label
+    An epoch has as many batches as cover the labelled units. Data with fewer labels gives all of them, a label with fewer items all it has. Within an epoch the items of a label
     come once each before any comes again.
     """
 
@@ -167,12 +193,14 @@ class _Groups:
     def __init__(self, labels: np.ndarray | None, units: int):
         if labels is None:
             raise SemblanceError(
-                f"this sampler needs labels, but none of the {units} units has one: give --label or use a recipe without labels"
+                f"this sampler needs labels, but none of the {units} units has one: "
+                "give --label or use a recipe without labels"
             )
         labels = np.asarray(labels)
         if labels.ndim != 1 or labels.dtype.kind not in "iu":
             raise SemblanceError(
-                f"this sampler needs one label per unit, but the labels are {labels.dtype} of shape {labels.shape}: choose a column of classes"
+                f"this sampler needs one label per unit, but the labels are {labels.dtype} of shape {labels.shape}: "
+                "choose a column of classes"
             )
         known = np.flatnonzero(labels >= 0)
         self.order = known[np.argsort(labels[known], kind="stable")]

@@ -2,9 +2,10 @@
 which embeddings it sees and owns what trains along.
 
     on_items   z of the batch itself                      [N, d]
-    on_views   z of all views, view after view, with `item` [views * N] telling which item each row shows and the
-               labels repeated alike                      [views * N, d]
+    on_views   z of all views, view after view, with `item` and `view` [views * N] telling which item each row
+               shows in which view, and labels and index repeated alike                      [views * N, d]
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -33,6 +34,7 @@ class Lifted(nn.Module):
             batch = {
                 **{k: v.repeat(len(seen)) for k, v in batch.items() if k in ("labels", "index")},
                 "item": torch.arange(n, device=z.device).repeat(len(seen)),
+                "view": torch.arange(len(seen), device=z.device).repeat_interleave(n),
             }
         else:
             z = model.embed(batch)
