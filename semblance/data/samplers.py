@@ -65,8 +65,8 @@ class Repeated:
 class Balanced:
     """Batches of `items` items of each of `labels` labels, label after label.
 
-    An epoch has as many batches as cover the labelled units. Data with fewer labels gives all of them, a label with fewer items all it has. Within an epoch the items of a label
-    come once each before any comes again.
+    An epoch has as many batches as cover the labelled units. Data with fewer labels gives all of them, a label with
+    fewer items all it has. Within an epoch the items of a label come once each before any comes again.
     """
 
     labels: int = 8
