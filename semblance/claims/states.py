@@ -1,0 +1,74 @@
+"""The state of every recipe: what `semblance recipes` and `sb.recipes()` list, without torch.
+
+    planned     in the catalogue, not built yet
+    built       has a recipe, and no evidence
+    shown       its claim was run and every part passed
+    not shown   its claim was run and a part did not pass
+    stale       its claim was run, and the code has changed since
+
+In a checkout the states are read from results/; an installed package ships the verdicts of its release.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from semblance.claims import evidence
+from semblance.recipes import registry
+
+STATES = ("planned", "built", "shown", "not shown", "stale")
+
+
+def verdicts() -> dict[str, str]:
+    """Entry -> shown, not shown or stale, for every entry that was run."""
+    if evidence.checkout() is None:
+        return dict(json.loads(evidence.STATES.read_text())) if evidence.STATES.exists() else {}
+    return {
+        entry: "stale" if evidence.is_stale(found) else found["verdict"] for entry, found in evidence.recorded().items()
+    }
+
+
+def rows(family: str | None = None) -> list[dict[str, Any]]:
+    """Every catalogue entry and every free configuration: {name, entry, family, title, domains, needs, makes, rank, state}.
+
+    An entry with several recipes has a row for each; one without has its id for a name and None where only a recipe could
+    tell. Free configurations have no entry, family, rank or claim.
+    """
+    found = verdicts()
+    of_entry: dict[str | None, list[registry.Entry]] = {}
+    for recipe in registry.table().values():
+        of_entry.setdefault(recipe.entry, []).append(recipe)
+    listed = []
+    for entry in registry.catalogue():
+        state = found.get(entry["id"], "built" if entry["id"] in of_entry else "planned")
+        about = {"entry": entry["id"], "family": entry["family"], "title": entry["title"], "rank": entry["rank"]}
+        listed += [_row(recipe, state, **about) for recipe in of_entry.get(entry["id"], [None])]
+    listed += [_row(recipe, "built", title=recipe.summary) for recipe in of_entry.get(None, [])]
+    return [row for row in listed if family is None or row["family"] == family]
+
+
+def families() -> list[str]:
+    """The catalogue's families."""
+    return sorted({entry["family"] for entry in registry.catalogue()})
+
+
+def _row(
+    recipe: registry.Entry | None,
+    state: str,
+    entry: str | None = None,
+    family: str | None = None,
+    title: str = "",
+    rank: int | None = None,
+) -> dict[str, Any]:
+    return {
+        "name": recipe.name if recipe else entry,
+        "entry": entry,
+        "family": family,
+        "title": title,
+        "domains": list(recipe.domains) if recipe else None,
+        "needs": list(recipe.needs) if recipe else None,
+        "makes": recipe.makes if recipe else None,
+        "rank": rank,
+        "state": state,
+    }
