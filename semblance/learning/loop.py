@@ -16,12 +16,12 @@ from types import FrameType
 from typing import Protocol
 
 import torch
-from semblance.learning.devices import autocast, precision_for
 
 from semblance.contracts import Batch, Metrics
 from semblance.errors import Failed, Interrupted, SemblanceError
 from semblance.learning import checkpoint
 from semblance.learning.checkpoint import Place
+from semblance.learning.devices import autocast, precision_for
 from semblance.learning.parts import NOISE, Budget, Feed, Parts, chance
 from semblance.learning.watch import watch
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from semblance.data.domains import default_recipe
 
 from semblance.data.dataset import ArrayDataset
+from semblance.data.domains import default_recipe
 from semblance.errors import SemblanceError
 from semblance.recipes.registry import Recipe, build, check_settings, table
 from semblance.space.model import Model

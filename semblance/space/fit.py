@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from semblance.data.images import thumbnail
-from semblance.data.load import load as load_data
-from semblance.learning.devices import keep_pages
-from semblance.memory.store import Store
 
 from semblance.data.dataset import ArrayDataset
+from semblance.data.images import thumbnail
+from semblance.data.load import load as load_data
 from semblance.errors import Failed, SemblanceError
+from semblance.learning.devices import keep_pages
 from semblance.learning.watch import warning
+from semblance.memory.store import Store
 from semblance.recipes.registry import check_settings
 from semblance.space.card import write_card
 from semblance.space.choose import choose

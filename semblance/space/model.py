@@ -16,16 +16,16 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from semblance.data.load import load as load_data
-from semblance.encoders.wrapped import Wrapped
-from semblance.learning.devices import autocast, choose_device, precision_for
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semblance.data.dataset import ArrayDataset, Shape
+from semblance.data.load import load as load_data
 from semblance.data.views import Prepare, default_views
+from semblance.encoders.wrapped import Wrapped
 from semblance.errors import SemblanceError
 from semblance.geometry.spaces import Geometry
+from semblance.learning.devices import autocast, choose_device, precision_for
 from semblance.learning.parts import INIT, VIEWS, Network, chance, torch_chance
 from semblance.recipes.registry import Recipe, build
 

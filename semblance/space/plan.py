@@ -10,7 +10,6 @@ from typing import Any
 
 from semblance.data.load import load as load_data
 from semblance.learning.devices import choose_device
-
 from semblance.recipes.registry import Recipe
 from semblance.space.choose import choose
 from semblance.space.training import train

@@ -17,15 +17,15 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from semblance.analysis.intervals import compare_rows, seeded_mean
+from semblance.data.dataset import ArrayDataset
 from semblance.data.domains import rank_set
 from semblance.data.load import load as load_data
-from semblance.heads.neighbours import vote
-from semblance.learning.devices import keep_pages
-
-from semblance.data.dataset import ArrayDataset
 from semblance.errors import SemblanceError
 from semblance.geometry.nearest import nearest
+from semblance.heads.neighbours import vote
+from semblance.learning.devices import keep_pages
 from semblance.space.choose import choose
 from semblance.space.columns import label_kind
 from semblance.space.fit import Progress

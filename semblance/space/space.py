@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from torch import nn
+
 from semblance.analysis.judge import judge
+from semblance.data.dataset import ArrayDataset
 from semblance.data.images import thumbnail
 from semblance.data.load import load as load_data
+from semblance.errors import SemblanceError
+from semblance.geometry.spaces import Geometry, space_named
 from semblance.heads.neighbours import vote
 from semblance.memory.exact import scan
 from semblance.memory.store import Store
-from torch import nn
-
-from semblance.data.dataset import ArrayDataset
-from semblance.errors import SemblanceError
-from semblance.geometry.spaces import Geometry, space_named
 from semblance.space.model import Model
 
 VIEWED = 1000  # test items whose second view is looked for in view_recall1

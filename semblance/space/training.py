@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from semblance.data.load import shape_of
-from semblance.learning.devices import choose_device, precision_for
 
 from semblance.data.dataset import ArrayDataset
+from semblance.data.load import shape_of
 from semblance.data.views import Prepare
+from semblance.learning.devices import choose_device, precision_for
 from semblance.learning.parts import INIT, Budget, Feed, Parts, chance
 from semblance.recipes.registry import Recipe
 from semblance.space.model import Model, assemble
