@@ -44,7 +44,7 @@ def rows(family: str | None = None) -> list[dict[str, Any]]:
         state = found.get(entry["id"], "built" if entry["id"] in of_entry else "planned")
         about = {"entry": entry["id"], "family": entry["family"], "title": entry["title"], "rank": entry["rank"]}
         listed += [_row(recipe, state, **about) for recipe in of_entry.get(entry["id"], [None])]
-    listed += [_row(recipe, "built", title=recipe.summary) for recipe in of_entry.get(None, [])]
+    listed += [_row(recipe, "built", title=recipe.paper) for recipe in of_entry.get(None, [])]
     return [row for row in listed if family is None or row["family"] == family]
 
 
