@@ -1,0 +1,180 @@
+"""Database: the tables of `space.db`, connections to it, and the record that says what the space is.
+
+    space       one line: version, generation, manifest, recipe, the Arrow schema of the attributes
+    segments    which files hold vectors, and how many of their rows count
+    items       row (grows, never reused within a generation), id, slot of its vector, the versions it lived in
+    attributes  row and one column (a0, a1, ...) for each attribute;   thumbnails  row and PNG
+
+A version is one commit. A generation lasts until the content is rewritten as a whole (a new fit, a compaction);
+within it every older version can still be read, since what is removed only gets the version it died in.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import pyarrow as pa
+
+from semblance.errors import Failed, SemblanceError
+from semblance.memory.atomic import all_or_nothing, can_write
+from semblance.memory.segments import Segment
+
+FORMAT = 1
+APPLICATION = 0x53454D42  # "SEMB"
+TABLES = """
+CREATE TABLE space (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, generation INTEGER NOT NULL,
+                    manifest TEXT NOT NULL, recipe TEXT NOT NULL, schema BLOB NOT NULL);
+CREATE TABLE segments (number INTEGER PRIMARY KEY, file TEXT NOT NULL UNIQUE, rows INTEGER NOT NULL);
+CREATE TABLE items (row INTEGER PRIMARY KEY, id TEXT NOT NULL, slot INTEGER NOT NULL, born INTEGER NOT NULL,
+                    died INTEGER);
+CREATE UNIQUE INDEX live ON items (id) WHERE died IS NULL;
+CREATE INDEX dead ON items (died) WHERE died IS NOT NULL;
+CREATE TABLE attributes (row INTEGER PRIMARY KEY);
+CREATE TABLE thumbnails (row INTEGER PRIMARY KEY, png BLOB NOT NULL);
+"""
+
+
+class Record(NamedTuple):
+    """What one version of the space is, save for its items."""
+
+    version: int
+    generation: int
+    manifest: dict[str, Any]
+    recipe: dict[str, Any]
+    schema: pa.Schema
+    segments: list[Segment]
+
+
+def connect(path: Path, *, write: bool) -> sqlite3.Connection:
+    """A connection in autocommit mode: transactions are begun and ended by name."""
+    mode = "mode=rw" if write else "mode=ro"
+    if not write and not can_write(path.parent):
+        # Where SQLite cannot make its shared memory, a log that was folded in lets the file be read as it is.
+        log = path.with_name(path.name + "-wal")
+        if log.exists() and log.stat().st_size:
+            raise Failed(f"{path.parent}: space.db has changes that are not folded in yet, and the folder is read-only")
+        mode = "mode=ro&immutable=1"
+    connection = sqlite3.connect(
+        f"file:{quote(str(path.resolve()))}?{mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=30
+    )
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON" if write else "PRAGMA query_only = ON")
+    if write:
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # the store folds the log in itself, by size
+    return connection
+
+
+def make(path: Path, record: Record) -> None:
+    """A new, empty database at `path`, as one file without a log."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.executescript(f"BEGIN; {TABLES}")
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        connection.execute("INSERT INTO space VALUES (1, 0, 0, '{}', '{}', x'')")
+        write_record(connection, record)
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    finally:
+        connection.close()
+
+
+def check_format(path: Path, connection: sqlite3.Connection) -> None:
+    """Refuses what is no space and what a newer Semblance wrote."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION:
+        raise SemblanceError(f"{path.parent}: its space.db is empty or of another program, so this is no space")
+    if version > FORMAT:
+        raise SemblanceError(
+            f"{path.parent}: was written by a newer Semblance (format {version}, this one reads up to {FORMAT}): "
+            "upgrade Semblance"
+        )
+
+
+def read_record(connection: sqlite3.Connection) -> Record:
+    """The record, inside the caller's transaction."""
+    line = connection.execute("SELECT version, generation, manifest, recipe, schema FROM space").fetchone()
+    segments = connection.execute("SELECT file, rows FROM segments ORDER BY number").fetchall()
+    if line is None:
+        raise sqlite3.DatabaseError("its manifest is missing")
+    version, generation, manifest, recipe, schema = line
+    return Record(
+        version=version,
+        generation=generation,
+        manifest=json.loads(manifest),
+        recipe=json.loads(recipe),
+        schema=pa.ipc.read_schema(pa.BufferReader(schema)),
+        segments=[Segment(*row) for row in segments],
+    )
+
+
+def write_record(connection: sqlite3.Connection, record: Record) -> None:
+    """Replaces the record, inside the caller's transaction."""
+    connection.execute(
+        "UPDATE space SET version = ?, generation = ?, manifest = ?, recipe = ?, schema = ?",
+        (
+            record.version,
+            record.generation,
+            json.dumps(record.manifest),
+            json.dumps(record.recipe),
+            record.schema.serialize().to_pybytes(),
+        ),
+    )
+    connection.execute("DELETE FROM segments")
+    connection.executemany("INSERT INTO segments (file, rows) VALUES (?, ?)", record.segments)
+
+
+class Pool:
+    """Reading connections, one for each thread that reads at this moment; they are lent and come back."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._free: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A connection that sees one commit for as long as it is lent."""
+        with all_or_nothing(self.path.parent):
+            connection = self._take()
+            try:
+                connection.execute("BEGIN")
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                self._give(connection)
+
+    def close(self) -> None:
+        """Closes what is free; what is lent closes when it comes back."""
+        with self._lock:
+            self._closed = True
+            free, self._free = self._free, []
+        for connection in free:
+            connection.close()
+
+    def _take(self) -> sqlite3.Connection:
+        with self._lock:
+            if self._closed:
+                raise SemblanceError(f"{self.path.parent}: this space was closed: open it again")
+            if self._free:
+                return self._free.pop()
+        return connect(self.path, write=False)
+
+    def _give(self, connection: sqlite3.Connection) -> None:
+        with self._lock:
+            if not self._closed:
+                self._free.append(connection)
+                return
+        connection.close()

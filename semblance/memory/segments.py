@@ -1,0 +1,168 @@
+"""Segments: float32 vectors in append-only files, whose named length is the truth.
+
+A segment is a plain file of rows [rows, dim]. Bytes behind the rows that the manifest names do not exist: a writer
+that was killed may have left them, and the next one writes over them. Vectors are found by slot, the position in the
+sequence of all rows of all segments; removed items leave slots that nobody points at until the space is compacted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semblance.errors import Failed, SemblanceError
+from semblance.memory.atomic import sync_folder
+
+SEGMENT_BYTES = 256 << 20
+"""Where a segment ends and the next begins: large enough to map few files, small enough to move one."""
+BLOCK = 8192
+"""Rows that are brought into memory at a time."""
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+class Segment(NamedTuple):
+    """A file in `segments/` and how many of its rows count."""
+
+    file: str
+    rows: int
+
+
+class Vectors:
+    """The vectors of the live items, in their order; `vectors[rows]` reads those and no others."""
+
+    def __init__(self, parts: Sequence[Floats], slots: Ints, dim: int):
+        self.parts, self.slots, self.dim = tuple(parts), slots, dim
+        self.starts = np.cumsum([0, *(len(part) for part in parts)])  # [S + 1], the slot each part begins with
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.slots), self.dim
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    def __getitem__(self, rows: slice | Ints) -> Floats:
+        """A slice or positions [n] -> [n, dim]; a view of the file where the rows lie in one piece."""
+        slots = self.slots[rows]
+        if len(slots) == 0:
+            return np.empty((0, self.dim), np.float32)
+        part = np.searchsorted(self.starts, slots, side="right") - 1
+        first, last = int(slots[0]), int(slots[-1])
+        if part[0] == part[-1] and last - first == len(slots) - 1 and bool((np.diff(slots) == 1).all()):
+            start = int(self.starts[part[0]])
+            piece: Floats = self.parts[part[0]][first - start : last - start + 1]
+            return piece
+        out = np.empty((len(slots), self.dim), np.float32)
+        for number in np.unique(part):
+            here = part == number
+            out[here] = self.parts[number][slots[here] - self.starts[number]]
+        return out
+
+    def blocks(self, size: int = BLOCK) -> Iterator[Floats]:
+        """All rows, [size, dim] at a time."""
+        for start in range(0, len(self), size):
+            yield self[start : start + size]
+
+
+def mapped(folder: Path, segments: Iterable[Segment], dim: int) -> list[Floats]:
+    """The named rows of each segment as a read-only memory map [rows, dim]."""
+    parts: list[Floats] = []
+    for segment in segments:
+        path, expected = folder / segment.file, segment.rows * dim * 4
+        length = path.stat().st_size
+        if length < expected:
+            raise Failed(
+                f"{path}: is damaged, it holds {length} bytes and should hold {expected}: bring it back from a copy"
+            )
+        parts.append(np.memmap(path, np.float32, mode="r", shape=(segment.rows, dim)))
+    return parts
+
+
+def checked(block: object, dim: int, start: int) -> Floats:
+    """One block of vectors that may be written: [n, dim], float32, finite. `start` counts the rows before it."""
+    try:
+        array = np.ascontiguousarray(block, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise SemblanceError(f"vectors are numbers [N, {dim}], which this is not: {error}") from None
+    if array.ndim != 2 or array.shape[1] != dim:
+        raise SemblanceError(f"vectors have the shape {list(array.shape)}, but this space holds [N, {dim}]")
+    good = np.isfinite(array).all(axis=1)
+    if not good.all():
+        row = start + int(np.argmin(good))
+        raise SemblanceError(f"vector {row} holds NaN or infinity: leave it out or mend it; nothing changed")
+    return array
+
+
+class Appender:
+    """Writes blocks behind the named rows. Nothing counts before a manifest names what `finish` returns."""
+
+    def __init__(self, folder: Path, dim: int, named: Sequence[Segment], generation: int):
+        self.folder, self.dim, self.generation = folder, dim, generation
+        self.segments = list(named)
+        self.rows = 0
+        self._file: int | None = None
+
+    def write(self, block: object) -> None:
+        """Appends [n, dim]."""
+        array = checked(block, self.dim, self.rows)
+        limit = max(1, SEGMENT_BYTES // (4 * self.dim))
+        done = 0
+        while done < len(array):
+            if not self.segments or self.segments[-1].rows >= limit:
+                self._begin()
+            last = self.segments[-1]
+            piece = array[done : done + limit - last.rows]
+            self._write(piece, last)
+            self.segments[-1] = last._replace(rows=last.rows + len(piece))
+            done += len(piece)
+        self.rows += len(array)
+
+    def finish(self) -> list[Segment]:
+        """Syncs everything and returns all segments with their new lengths."""
+        self._sync()
+        sync_folder(self.folder)
+        return self.segments
+
+    def close(self) -> None:
+        """Lets go of the file that is being written; what was written and not named is for `sweep`."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _begin(self) -> None:
+        self._sync()
+        # The generation in the name: a file's name is never used again for other rows while a reader may ask for it.
+        name = f"{self.generation:06d}-{len(self.segments):04d}.f32"
+        self.segments.append(Segment(name, 0))
+
+    def _write(self, piece: Floats, last: Segment) -> None:
+        if self._file is None:
+            self._file = os.open(self.folder / last.file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            os.ftruncate(self._file, last.rows * self.dim * 4)
+            os.lseek(self._file, 0, os.SEEK_END)
+        left = memoryview(piece.data).cast("B")
+        while left:
+            left = left[os.write(self._file, left) :]
+
+    def _sync(self) -> None:
+        if self._file is not None:
+            os.fsync(self._file)
+            self.close()
+
+
+def sweep(folder: Path, named: Iterable[Segment], dim: int) -> None:
+    """Removes files and bytes that no manifest names: what a killed or refused writer left."""
+    lengths = {segment.file: segment.rows * dim * 4 for segment in named}
+    for path in folder.iterdir():
+        if path.name not in lengths:
+            if path.is_file():
+                path.unlink()
+        elif path.stat().st_size > lengths[path.name]:
+            os.truncate(path, lengths[path.name])
