@@ -4,7 +4,8 @@
 
 Every classical backbone is a row of `rows`; here it becomes a network. `forward` gives the maps of all stages
 (detection and segmentation want them), `embed` the read-out of the last. What varies between the papers are the axes of
-`rows.Row`, and the references stand there; initialisation is He et al. 2015 (arXiv:1502.01852): normal, variance 2 / fan-out.
+`rows.Row`, and the references stand there. Convolutions start as in He et al. 2015 (arXiv:1502.01852): normal, with
+variance 2 / fan-out.
 """
 
 from __future__ import annotations
