@@ -38,6 +38,9 @@ class Euclidean:
 
     def distance(self, queries: np.ndarray, items: np.ndarray) -> np.ndarray:
         """[Q, d], [N, d] -> [Q, N], by |q|^2 - 2 q.x + |x|^2, whose rounding is kept from going below zero."""
+        if len(queries):  # moved so that the queries' mean is 0: a lone query is exactly 0 from its copies
+            centre = queries.mean(0)
+            queries, items = queries - centre, items - centre
         square = (queries**2).sum(1)[:, None] - 2 * queries @ items.T + (items**2).sum(1)
         return np.sqrt(np.maximum(square, 0))
 

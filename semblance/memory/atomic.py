@@ -61,9 +61,10 @@ def all_or_nothing(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in FULL:
             raise Failed(full(path)) from error
+        what = error.filename or path
         if error.errno in CLOSED:
-            raise Failed(f"{path}: cannot be written ({error.strerror}); nothing changed") from error
-        raise Failed(f"{path}: {error.strerror or error}; nothing changed") from error
+            raise Failed(f"{what}: cannot be opened or written ({error.strerror}); nothing changed") from error
+        raise Failed(f"{what}: {error.strerror or error}; nothing changed") from error
     except sqlite3.DatabaseError as error:
         raise explained(path, error) from error
 

@@ -23,23 +23,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-import numpy as np
 import pyarrow as pa
 
 from semblance.errors import Failed, SemblanceError
 from semblance.geometry.spaces import space_named
-from semblance.memory import columns as arrow
-from semblance.memory import database, view
+from semblance.memory import changes, database, view
 from semblance.memory.atomic import UNFINISHED, WriterLock, all_or_nothing, can_write, sync_folder, write_file
+from semblance.memory.changes import free_entries, named
 from semblance.memory.model_file import model_file, read_model, write_model
-from semblance.memory.segments import BLOCK, Appender, Floats, Ints, sweep
+from semblance.memory.segments import Appender, Floats, Ints, sweep
 from semblance.memory.view import Stale, View
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-KEPT = {"format", "version", "generation", "count", "dim", "geometry", "domain", "segments"}
-KEPT |= {"created", "changed", "model", "recipe"}
-"""Entries of the manifest that the store writes itself."""
 LOG_BYTES = 512 << 10
 """SQLite's log is folded in when it is longer than this and than half of the database."""
 
@@ -89,7 +85,7 @@ class Store:
             raise SemblanceError(f"{folder}: is not empty and no space: name a new or empty folder")
         entries = {"dim": dim, "geometry": geometry, "domain": domain, "created": _now(), "changed": _now()}
         entries |= {"model": None, "recipe": None}
-        record = database.Record(0, 0, {**_free(manifest), **entries}, {}, pa.schema([]), [])
+        record = database.Record(0, 0, {**free_entries(manifest), **entries}, {}, pa.schema([]), [])
         with all_or_nothing(folder):
             for part in (folder, folder / "segments", folder / "model"):
                 part.mkdir(parents=True, exist_ok=True)
@@ -232,21 +228,19 @@ class Store:
             own = {"dim": dim, "geometry": geometry, "domain": domain}
             entries = {key: record.manifest[key] if value is None else value for key, value in own.items()}
             entries |= {key: record.manifest[key] for key in ("created", "changed")}
-            entries |= {"model": None, "recipe": recipe_hash(recipe) if recipe else None}
+            entries |= {"model": None, "recipe": _hash(recipe) if recipe else None}
             if model_tensors is not None:
                 entries["model"] = write_model(self.path / "model", model_tensors, model_meta or {})
             blank = record._replace(
                 generation=record.generation + 1,
-                manifest={**_free(manifest or {}), **entries},
+                manifest={**free_entries(manifest or {}), **entries},
                 recipe=dict(recipe or {}),
                 schema=pa.schema([]),
                 segments=[],
             )
-            for table in ("items", "thumbnails"):
-                connection.execute(f"DELETE FROM {table}")
-            connection.execute("DROP TABLE attributes")
-            connection.execute("CREATE TABLE attributes (row INTEGER PRIMARY KEY)")
-            self._append(connection, blank, ids, vectors, attributes, thumbnails, {})
+            changes.clear(connection)
+            items = changes.Items(ids, vectors, attributes, thumbnails)
+            changes.append(connection, blank, self._appender(blank), items, {})
 
     def add(
         self,
@@ -262,54 +256,31 @@ class Store:
         attributes and the thumbnail that are not given anew. New attributes are null for the items before.
         """
         with self._change() as (connection, record):
-            old: dict[str, int] = {}
-            for id in ids:
-                line = connection.execute("SELECT row FROM items WHERE id = ? AND died IS NULL", (id,)).fetchone()
-                if line is not None:
-                    old[id] = line[0]
+            old = changes.rows_of(connection, ids)
             if old and not update:
-                raise SemblanceError(f"{_named(list(old), len(ids))} in the space already: add with update to replace")
-            self._append(connection, record, ids, vectors, attributes, thumbnails, old)
+                raise SemblanceError(f"{named(list(old), len(ids))} in the space already: add with update to replace")
+            items = changes.Items(ids, vectors, attributes, thumbnails)
+            changes.append(connection, record, self._appender(record), items, old)
         self._compact_if_wasteful()
 
     def remove(self, ids: Sequence[str]) -> None:
         """Removes items; nobody sees them from now on, and `compact` takes their bytes away."""
         with self._change() as (connection, record):
-            missing = []
-            for id in dict.fromkeys(ids):
-                found = connection.execute(
-                    "UPDATE items SET died = ? WHERE id = ? AND died IS NULL", (record.version, id)
-                ).rowcount
-                if not found:
-                    missing.append(id)
-            if missing:
-                raise SemblanceError(f"{_named(missing, len(ids))} not in the space; nothing was removed")
-            database.write_record(connection, record)
+            changes.bury(connection, record, ids)
         self._compact_if_wasteful()
 
     def update_manifest(self, **entries: Any) -> None:
         """Sets entries of the manifest beside those that the store keeps itself."""
         with self._change() as (connection, record):
-            database.write_record(connection, record._replace(manifest={**record.manifest, **_free(entries)}))
+            database.write_record(connection, record._replace(manifest={**record.manifest, **free_entries(entries)}))
 
     def compact(self) -> None:
         """Rewrites the vectors of the live items and drops the rest: removed items and all older versions."""
         with self._change() as (connection, record):
             before = self.refresh()  # the version that this change starts from: no other writer is there
-            generation = record.generation + 1
-            files = self._appender(record._replace(generation=generation, segments=[]))
-            for block in before.source.blocks(BLOCK):
-                files.write(block)
-            for table in ("attributes", "thumbnails"):
-                connection.execute(f"DELETE FROM {table} WHERE row IN (SELECT row FROM items WHERE died IS NOT NULL)")
-            connection.execute("DELETE FROM items WHERE died IS NOT NULL")
-            connection.executemany(
-                "UPDATE items SET slot = ? WHERE row = ?", ((slot, int(row)) for slot, row in enumerate(before.rows))
-            )
-            database.write_record(connection, record._replace(generation=generation, segments=files.finish()))
-        with all_or_nothing(self.path):
-            self._writing().execute("PRAGMA incremental_vacuum").fetchall()
-            self._fold_log(always=True)
+            blank = record._replace(generation=record.generation + 1, segments=[])
+            changes.compact(connection, blank, self._appender(blank), before)
+        self._tidy(shrink=True)
 
     def _compact_if_wasteful(self) -> None:
         slots = sum(segment.rows for segment in self._view.record.segments)
@@ -320,51 +291,6 @@ class Store:
         except Failed as error:
             # The change itself is committed. A disk too full to rewrite on is no reason to call it failed.
             log.warning("the space was not compacted: %s", error)
-
-    def _append(
-        self,
-        connection: sqlite3.Connection,
-        record: database.Record,
-        ids: Sequence[str],
-        vectors: Floats | Iterable[Floats],
-        attributes: pa.Table | None,
-        thumbnails: Iterable[bytes | None] | None,
-        old: Mapping[str, int],
-    ) -> None:
-        """Files and rows of new items, and the record that names them; `old` maps replaced ids to their rows."""
-        _check_ids(ids)
-        table = arrow.storable(attributes if attributes is not None else pa.table({}))
-        if table.num_columns and table.num_rows != len(ids):
-            raise SemblanceError(f"{len(ids)} ids came with attributes for {table.num_rows} items")
-        schema = arrow.joined(record.schema, table.schema)
-        table = arrow.fitted(table, schema)
-        files = self._appender(record)
-        first_slot = sum(segment.rows for segment in record.segments)
-        for block in [vectors] if isinstance(vectors, np.ndarray) else vectors:
-            files.write(block)
-        if files.rows != len(ids):
-            raise SemblanceError(f"{len(ids)} ids came with {files.rows} vectors; nothing changed")
-        (first,) = connection.execute("SELECT coalesce(max(row), -1) + 1 FROM items").fetchone()
-        rows = range(first, first + len(ids))
-        arrow.add_columns(connection, record.schema, schema)
-        connection.executemany(
-            "UPDATE items SET died = ? WHERE row = ?", ((record.version, row) for row in old.values())
-        )
-        connection.executemany(
-            "INSERT INTO items (row, id, slot, born) VALUES (?, ?, ?, ?)",
-            ((row, id, first_slot + n, record.version) for n, (row, id) in enumerate(zip(rows, ids, strict=True))),
-        )
-        replaced = [(row, old[id]) for row, id in zip(rows, ids, strict=True) if id in old]
-        kept = "".join(f", {place}" for place in arrow.places(schema).values())
-        connection.executemany(f"INSERT INTO attributes SELECT ?{kept} FROM attributes WHERE row = ?", replaced)
-        connection.executemany("INSERT INTO thumbnails SELECT ?, png FROM thumbnails WHERE row = ?", replaced)
-        arrow.put(connection, schema, rows, table)
-        if thumbnails is not None:
-            connection.executemany(
-                "INSERT OR REPLACE INTO thumbnails (row, png) VALUES (?, ?)",
-                ((row, png) for row, png in zip(rows, thumbnails, strict=True) if png is not None),
-            )
-        database.write_record(connection, record._replace(schema=schema, segments=files.finish()))
 
     def _writing(self) -> sqlite3.Connection:
         if self._writer is None:
@@ -397,13 +323,15 @@ class Store:
         self._files = Appender(self.path / "segments", record.manifest["dim"], record.segments, record.generation)
         return self._files
 
-    def _tidy(self) -> None:
+    def _tidy(self, shrink: bool = False) -> None:
         """Housekeeping after a change, done or refused. It must not make a commit look like a failure."""
         try:
             with all_or_nothing(self.path):
                 self.refresh()
                 self._sweep()
-                self._fold_log()
+                if shrink:
+                    self._writing().execute("PRAGMA incremental_vacuum").fetchall()
+                self._fold_log(always=shrink)
         except SemblanceError as error:
             log.warning("the next writer of the space will tidy up: %s", error)
 
@@ -421,7 +349,7 @@ class Store:
         if record.recipe and (not copy.exists() or copy.read_text("utf-8") != text):
             write_file(copy, text.encode())
 
-    def _fold_log(self, always: bool = False) -> None:
+    def _fold_log(self, always: bool) -> None:
         """Brings SQLite's log into the database and empties it, when it has grown."""
         log = self._db.with_name("space.db-wal")
         size = log.stat().st_size if log.exists() else 0
@@ -429,37 +357,10 @@ class Store:
             self._writing().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-def recipe_hash(recipe: Mapping[str, Any]) -> str:
-    """The hash of what was run, whatever the order of its entries."""
-    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:32]
-
-
 def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _free(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The caller's entries, if they are none of the store's own and can be written as JSON."""
-    for key, value in manifest.items():
-        if key in KEPT:
-            raise SemblanceError(f"the manifest's {key!r} is kept by the store itself: use another name")
-        try:
-            json.dumps(value)
-        except TypeError:
-            raise SemblanceError(f"the manifest's {key!r} is a {type(value).__name__}, which is no JSON") from None
-    return dict(manifest)
-
-
-def _check_ids(ids: Sequence[str]) -> None:
-    seen: set[str] = set()
-    for id in ids:
-        if not isinstance(id, str) or not id:
-            raise SemblanceError(f"ids are text that is not empty, and {id!r} came")
-        if id in seen:
-            raise SemblanceError(f"id {id!r} came twice: ids are unique; nothing changed")
-        seen.add(id)
-
-
-def _named(ids: Sequence[str], of: int) -> str:
-    some = ", ".join(repr(id) for id in ids[:3]) + (", ..." if len(ids) > 3 else "")
-    return f"{len(ids)} of {of} ids are ({some})"
+def _hash(recipe: Mapping[str, Any]) -> str:
+    """The hash of what was run, whatever the order of its entries."""
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:32]

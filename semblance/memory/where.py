@@ -24,7 +24,7 @@ from sqlglot.errors import ParseError, TokenError
 from semblance.errors import SemblanceError, unknown
 from semblance.memory.columns import counts_nanoseconds, is_number, is_time
 
-COMPARISONS: dict[type[exp.Expression], str] = {
+COMPARISONS: dict[type[exp.Expr], str] = {
     exp.EQ: "=",
     exp.NEQ: "<>",
     exp.LT: "<",
@@ -61,7 +61,7 @@ def _short(text: str) -> str:
     return repr(line if len(line) <= 100 else line[:97] + "...")
 
 
-def _parsed(text: str) -> exp.Expression:
+def _parsed(text: str) -> exp.Expr:
     """The tree of the text, or one line that says where it cannot be read."""
     if not isinstance(text, str) or not text.strip():
         raise SemblanceError("where is empty: give a condition such as \"year >= 2020 and city = 'Oslo'\", or leave it")
@@ -74,7 +74,7 @@ def _parsed(text: str) -> exp.Expression:
             if token.comments or token.text == ";":
                 what = "a comment" if token.comments else "';'"
                 raise SemblanceError(f"where {_short(text)}: {what} is not part of a condition")
-        tree: exp.Expression = sqlglot.parse_one(text, read="sqlite", into=exp.Condition)
+        tree: exp.Expr = sqlglot.parse_one(text, read="sqlite", into=exp.Condition)
     except UnicodeEncodeError:
         raise SemblanceError(f"where {ascii(text)[:100]}: holds half a character (a lone surrogate)") from None
     except TokenError:
@@ -97,7 +97,7 @@ class _Compiler:
     def error(self, message: str) -> SemblanceError:
         return SemblanceError(f"where {_short(self.text)}: {message}")
 
-    def condition(self, node: exp.Expression, depth: int) -> str:
+    def condition(self, node: exp.Expr, depth: int) -> str:
         """A node that is true, false or unknown."""
         if depth > DEEPEST:
             raise self.error(f"has more than {DEEPEST} conditions in a row: write `column in (...)` instead")
@@ -129,13 +129,13 @@ class _Compiler:
             return self.place(name)
         raise self.refused(node)
 
-    def refused(self, node: exp.Expression) -> SemblanceError:
+    def refused(self, node: exp.Expr) -> SemblanceError:
         return self.error(
             f"{type(node).__name__.lower()} is not part of a condition: there are comparisons, between, in, is null, "
             "like, and, or, not"
         )
 
-    def only(self, node: exp.Expression, *known: str) -> None:
+    def only(self, node: exp.Expr, *known: str) -> None:
         """Refuses a node that carries more than this compiler reads."""
         for key, value in node.args.items():
             if value not in (None, False, []) and key not in known:
@@ -158,7 +158,7 @@ class _Compiler:
     def place(self, name: str) -> str:
         return '"' + self.places.get(name, name).replace('"', '""') + '"'
 
-    def column(self, node: exp.Expression) -> tuple[str, pa.DataType]:
+    def column(self, node: exp.Expr) -> tuple[str, pa.DataType]:
         """A column that can be compared, and its type."""
         if not isinstance(node, exp.Column):
             raise self.refused(node) if not _is_value(node) else self.error("compares a value with a value, no column")
@@ -167,7 +167,7 @@ class _Compiler:
             raise self.error(f"column {name!r} holds lists, which cannot be compared")
         return name, self.columns[name]
 
-    def comparison(self, node: exp.Expression) -> str:
+    def comparison(self, node: exp.Expr) -> str:
         self.only(node, "this", "expression")
         sign = COMPARISONS[type(node)]
         left, right = node.this, node.expression
@@ -182,7 +182,7 @@ class _Compiler:
             raise self.error(f"{name!r} holds {_holds(kind)} and {other!r} {_holds(other_kind)}: they do not compare")
         return f"{self.place(name)} {sign} {self.place(other)}"
 
-    def between(self, node: exp.Expression) -> str:
+    def between(self, node: exp.Expr) -> str:
         self.only(node, "this", "low", "high")
         name, kind = self.column(node.this)
         low = self.bound(node.args["low"], name, kind)
@@ -191,7 +191,7 @@ class _Compiler:
             raise self.error(f"between on {name!r} has its larger end first, so nothing can match: swap the two")
         return f"{self.place(name)} BETWEEN {low} AND {high}"
 
-    def among(self, node: exp.Expression) -> str:
+    def among(self, node: exp.Expr) -> str:
         self.only(node, "this", "expressions")
         name, kind = self.column(node.this)
         if not node.expressions:
@@ -199,7 +199,7 @@ class _Compiler:
         marks = ", ".join(self.bound(item, name, kind) for item in node.expressions)
         return f"{self.place(name)} IN ({marks})"
 
-    def missing(self, node: exp.Expression) -> str:
+    def missing(self, node: exp.Expr) -> str:
         self.only(node, "this", "expression")
         if isinstance(node.this, exp.Column) and isinstance(node.expression, exp.Null):
             return f"{self.place(self.name(node.this))} IS NULL"
@@ -208,7 +208,7 @@ class _Compiler:
             return f"{self.place(name)} IS {self.bound(node.expression, name, kind)}"
         raise self.refused(node)
 
-    def like(self, node: exp.Expression) -> str:
+    def like(self, node: exp.Expr) -> str:
         escape = None
         if isinstance(node, exp.Escape):
             self.only(node, "this", "expression")
@@ -225,14 +225,14 @@ class _Compiler:
         sql = f"{self.place(name)} {word} {self.bound(node.expression, name, kind)}"
         return sql if escape is None else f"{sql} ESCAPE {self.bound(escape, name, kind)}"
 
-    def bound(self, node: exp.Expression, name: str, kind: pa.DataType) -> str:
+    def bound(self, node: exp.Expr, name: str, kind: pa.DataType) -> str:
         """A value written in the text, converted to what the column holds: one more `?`."""
         self.values.append(self.value(node, name, kind))
         if len(self.values) > MOST_VALUES:
             raise self.error(f"has more than {MOST_VALUES} values")
         return "?"
 
-    def value(self, node: exp.Expression, name: str, kind: pa.DataType) -> Any:
+    def value(self, node: exp.Expr, name: str, kind: pa.DataType) -> Any:
         if isinstance(node, exp.Null):
             raise self.error(f"nothing equals null: write `{name} is null`")
         if isinstance(node, exp.Boolean):
@@ -291,7 +291,7 @@ class _Compiler:
         return micro
 
 
-def _is_value(node: exp.Expression) -> bool:
+def _is_value(node: exp.Expr) -> bool:
     return isinstance(node, (exp.Literal, exp.Boolean, exp.Null, exp.Neg))
 
 
