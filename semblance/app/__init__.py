@@ -1,13 +1,14 @@
 """The faces of the library: the command line and its pictures.
 
 cli.py         the verbs
+data.py        the verbs of `semblance data`
+flags.py       what every verb shares: global flags, exit codes, one line for what goes wrong
+progress.py    a bar on stderr where a person looks on
+tables.py      tables on stdout
+pictures.py    neighbours, losses and views as pictures
+vectors.py     what `embed` writes and `search` reads
 """
 
 from semblance.lazy import lazy
 
-__getattr__, __dir__, __all__ = lazy(
-    __name__,
-    {
-        "main": "cli",
-    },
-)
+__getattr__, __dir__, __all__ = lazy(__name__, {"main": "cli"})

@@ -48,6 +48,14 @@ def rows(family: str | None = None) -> list[dict[str, Any]]:
     return [row for row in listed if family is None or row["family"] == family]
 
 
+def details(name: str) -> dict[str, Any]:
+    """What the table knows of one recipe beyond its row: paper, summary, settings with their defaults."""
+    recipe = registry.table().get(name)
+    if recipe is None:
+        return {"paper": None, "summary": None, "settings": None}
+    return {"paper": recipe.paper, "summary": recipe.summary, "settings": dict(recipe.settings)}
+
+
 def families() -> list[str]:
     """The catalogue's families."""
     return sorted({entry["family"] for entry in registry.catalogue()})

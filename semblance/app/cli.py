@@ -1,0 +1,417 @@
+"""The command line: a verb, what it works on, typed options. Each verb calls one function of the library and prints.
+
+Nothing heavy is imported before a verb runs, so `semblance --help` and `semblance recipes` start at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from semblance.app import tables
+from semblance.app.flags import Face, run, verb
+from semblance.errors import Interrupted, SemblanceError
+
+app = typer.Typer(
+    help="Learn a space in which similar things are near; search it, judge it.\n\nTry: semblance fit digits",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Data = Annotated[str, typer.Argument(help="A folder of images, a .npy/.npz/.csv/.parquet file, or a known set's name.")]
+SpacePath = Annotated[Path, typer.Argument(help="The folder of a space.", metavar="SPACE")]
+Label = Annotated[str | None, typer.Option(help="The column that holds the labels.")]
+IdColumn = Annotated[str | None, typer.Option(help="The column that holds the ids.")]
+Size = Annotated[int | None, typer.Option(help="Images are brought to SIZE x SIZE pixels.", min=1)]
+Domain = Annotated[str | None, typer.Option(help="images or vectors, where it cannot be inferred.")]
+Epochs = Annotated[int | None, typer.Option(help="Epochs of training (exactly repeatable).", min=0)]
+Time = Annotated[str | None, typer.Option("--time", help="Train by the clock: 90s, 5m (not repeatable).")]
+Precision = Annotated[str, typer.Option(help="auto, float32 or bfloat16.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and stop.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the recipe.")]
+Where = Annotated[str | None, typer.Option(help="Only items that satisfy, e.g. \"year >= 2020 and city = 'Oslo'\".")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from semblance import __version__
+
+        print(f"semblance {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def semblance(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    pass
+
+
+@verb(app)
+def fit(
+    face: Face,
+    data: Annotated[str | None, typer.Argument(help="A folder, a file, or a known set's name.")] = None,
+    recipe: Annotated[str | None, typer.Option("--recipe", "-r", help="A name from `semblance recipes`.")] = None,
+    settings: Set = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The folder to write (NAME.space).")] = None,
+    again: Annotated[Path | None, typer.Option("--from", help="Run again what a recipe.json says.")] = None,
+    label: Label = None,
+    id_column: IdColumn = None,
+    size: Size = None,
+    domain: Domain = None,
+    epochs: Epochs = None,
+    clock: Time = None,
+    precision: Precision = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the space at --out.")] = False,
+    evaluate: Annotated[bool, typer.Option(help="Judge the space and print the table.")] = True,
+    neighbours: Annotated[Path | None, typer.Option(help="Write a picture of neighbours (PNG).")] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Learn a space from data.
+
+    Example: semblance fit digits --out digits.space
+    """
+    chosen = _settings(settings)
+    if data is None and again is None:
+        raise SemblanceError("fit needs data: give a folder, a file or a set's name (semblance data list)")
+    from semblance.space import fit as fitting
+
+    seconds = _seconds(clock)
+    reading = {"label": label, "id_column": id_column, "size": size, "domain": domain}
+    budget = {"epochs": epochs, "device": face.device, "precision": precision}
+    if dry_run:
+        _dry(face, [_planned(data, recipe, {**reading, **chosen}, budget, face, seconds)])
+        return
+    with face.working() as progress:
+        more = {"out": out, "seconds": seconds, "resume": resume, "overwrite": overwrite}
+        telling = {"progress": progress, "say": face.say}
+        try:
+            if again is not None:
+                asked = {k: v for k, v in {**reading, **budget, **more}.items() if v not in (None, False, "auto")}
+                seed = {} if face.seed is None else {"seed": face.seed}
+                space = fitting.refit(again, data, **asked, **seed, **chosen, **telling)
+            else:
+                seed = {"seed": face.seed or 0}
+                space = fitting.fit(data, recipe, **reading, **budget, **more, **seed, **chosen, **telling)
+        except Interrupted:
+            if face.as_json:
+                face.answer({**dict.fromkeys(FIT), "recipe": recipe, "seed": face.seed or 0, "interrupted": True})
+            raise
+        with space:
+            _after_fit(face, space, evaluate and not face.as_json, neighbours)
+            if face.as_json:
+                face.answer({key: space.info[key] for key in FIT})
+
+
+FIT = ("space", "domain", "units", "recipe", "seed", "epochs", "seconds", "loss", "device", "precision", "interrupted")
+
+
+def _after_fit(face: Face, space: Any, evaluate: bool, neighbours: Path | None) -> None:
+    from semblance.app import pictures
+
+    info = space.info
+    if info["epochs"]:
+        pictures.losses(space.path / "log.jsonl", space.path / "loss.png")
+    if neighbours is not None:
+        pictures.neighbours(space, neighbours, seed=face.seed or 0)
+    if face.as_json:
+        return
+    where = f"{info['device']}, {info['precision']}"
+    with face.progress:
+        found = _judged(space, face) if evaluate else None
+    print(f"{info['space']}: {info['units']:,} {info['domain']} by {info['recipe']}, seed {info['seed']}, ", end="")
+    print(f"{info['epochs']} epochs in {info['seconds']:.0f} s ({where})")
+    if found is not None:
+        tables.evaluation(found["metrics"], "Held-out items judged against the training items")
+    if neighbours is not None:
+        print(f"Neighbours of ten held-out items: {neighbours}")
+
+
+def _judged(space: Any, face: Face) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = space.evaluate(progress=face.progress)
+    except SemblanceError as error:
+        face.say(f"not judged: {error}")
+        return None
+    for note in found["notes"]:
+        face.say(note)
+    return found
+
+
+@verb(app)
+def embed(
+    face: Face,
+    space: SpacePath,
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", "-o", help="z.parquet, .npy, .npz or .safetensors.")],
+    dry_run: DryRun = False,
+) -> None:
+    """Embed data by a space's model.
+
+    Example: semblance embed digits.space new/ -o z.parquet
+    """
+    from semblance.app.vectors import check_kind, write_vectors
+
+    check_kind(out)
+    from semblance.space.space import load
+
+    with load(space) as opened, face.working() as progress:
+        if dry_run:
+            units = len(opened.model.read(data))
+            said = {"units": units, "dim": opened.model.dim, "megabytes": round(units * opened.model.dim * 4 / 1e6, 1)}
+            _dry(face, [said])
+            return
+        progress(0, 1, "embedding")
+        ids, vectors = opened.embed(data)
+    write_vectors(out, ids, vectors)
+    if face.as_json:
+        face.answer({"out": out, "units": len(ids), "dim": vectors.shape[1]})
+    else:
+        print(f"{out}: {len(ids):,} vectors of {vectors.shape[1]} numbers")
+
+
+@verb(app)
+def search(
+    face: Face,
+    space: SpacePath,
+    query: Annotated[list[str], typer.Argument(help="Files, or .npy vectors; several give several answers.")],
+    k: Annotated[int, typer.Option("-k", "--k", help="How many neighbours.")] = 5,
+    where: Where = None,
+    by_id: Annotated[bool, typer.Option("--id", help="The queries are ids of items of the space.")] = False,
+) -> None:
+    """Find what is near.
+
+    Example: semblance search digits.space --id 17 -k 8 --where "split = 'train'"
+    """
+    from semblance.app.vectors import read_queries
+    from semblance.space.space import load
+
+    with load(space) as opened:
+        asked = read_queries(opened, query, by_id)
+        answers = [answer.to_dict() for answer in opened.search([q for _, q in asked], k=k, where=where)]
+    if face.as_json:
+        face.answer(answers if len(answers) > 1 else answers[0])
+        return
+    for (name, _), answer in zip(asked, answers, strict=True):
+        tables.neighbours(name, answer)
+
+
+@verb(app)
+def evaluate(face: Face, space: SpacePath) -> None:
+    """How good is a space? Held-out items against training items.
+
+    Example: semblance evaluate digits.space
+    """
+    from semblance.space.space import load
+
+    with load(space) as opened, face.working() as progress:
+        found = opened.evaluate(progress=progress)
+    for note in found["notes"]:
+        face.say(note)
+    if face.as_json:
+        face.answer(found)
+    else:
+        tables.evaluation(found["metrics"], str(space))
+
+
+@verb(app)
+def rank(
+    face: Face,
+    data: Data,
+    recipe: Annotated[list[str] | None, typer.Option("--recipe", "-r", help="A method; repeat it.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="RECIPE.KEY=VALUE", help="A setting.")] = None,
+    seeds: Annotated[int, typer.Option(help="Runs per method.", min=1)] = 3,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where finished runs are kept (NAME.rank).")] = None,
+    label: Label = None,
+    id_column: IdColumn = None,
+    size: Size = None,
+    domain: Domain = None,
+    epochs: Epochs = None,
+    clock: Time = None,
+    precision: Precision = "auto",
+    resume: Annotated[bool, typer.Option(help="Go on from the runs in --out; --no-resume runs all again.")] = True,
+    dry_run: DryRun = False,
+) -> None:
+    """Which method suits this data?
+
+    Example: semblance rank digits -r simclr -r simsiam
+    """
+    chosen: dict[str, dict[str, str]] = {}
+    for key, value in _settings(settings).items():
+        name, dot, setting = key.rpartition(".")
+        if not dot:
+            raise SemblanceError(f"--set {key}={value} does not say of which recipe: write RECIPE.{key}={value}")
+        chosen.setdefault(name, {})[setting] = value
+    from semblance.space.rank import EPOCHS
+    from semblance.space.rank import rank as ranked
+
+    seconds = _seconds(clock)
+    reading = {"label": label, "id_column": id_column, "size": size, "domain": domain}
+    budget = {"epochs": epochs, "device": face.device, "precision": precision}
+    if dry_run:
+        from semblance.data.domains import rank_set
+        from semblance.data.load import load as load_data
+
+        dataset = load_data(data, seed=face.seed or 0, **reading)
+        budget["epochs"] = EPOCHS if epochs is None else epochs
+        plans = [_planned(dataset, r, chosen.get(r, {}), budget, face, seconds) for r in recipe or rank_set(dataset)]
+        _dry(face, [{**p, "seeds": seeds, "minutes": round(p["minutes"] * seeds, 2)} for p in plans])
+        return
+    with face.working() as progress:
+        found = ranked(
+            data,
+            recipe or None,
+            seeds=seeds,
+            seconds=seconds,
+            out=out,
+            resume=resume,
+            seed=face.seed or 0,
+            settings=chosen,
+            progress=progress,
+            say=face.say,
+            **reading,
+            **budget,
+        )
+    if face.as_json:
+        face.answer(found.to_dict())
+        return
+    tables.ranking(found.rows, found.tests)
+    print(f"{found}\nPlot and finished runs: {found.folder}")
+
+
+@verb(app)
+def recipes(
+    face: Face,
+    name: Annotated[str | None, typer.Argument(help="One recipe, with its settings.")] = None,
+    family: Annotated[str | None, typer.Option(help="Only a family of the catalogue, e.g. objectives.")] = None,
+    state: Annotated[str | None, typer.Option(help="planned, built, shown, 'not shown' or stale.")] = None,
+) -> None:
+    """Every method of the catalogue and its state.
+
+    Example: semblance recipes --state shown
+    """
+    from semblance.claims import states
+    from semblance.errors import unknown
+
+    if family is not None and family not in states.families():
+        raise unknown("family", family, states.families())
+    if state is not None and state not in states.STATES:
+        raise unknown("state", state, states.STATES)
+    rows = [row for row in states.rows(family) if state is None or row["state"] == state]
+    if name is not None:
+        found = [{**row, **states.details(name)} for row in rows if name in (row["name"], row["entry"])]
+        if not found:
+            raise unknown("recipe", name, [row["name"] for row in rows])
+        rows = found
+    if face.as_json:
+        face.answer({"recipes": rows})
+        return
+    columns = ["name", "family", "rank", "state", "needs", "title"]
+    cells = [[", ".join(v) if isinstance(v := row[c], list) else v for c in columns] for row in rows]
+    tables.show("" if name else f"{len(rows)} methods", columns, cells, right=(2,))
+    if name is not None and rows[0]["settings"]:
+        settings = [[key, value] for key, value in rows[0]["settings"].items()]
+        tables.show("Settings (--set key=value)", ["key", "default"], settings)
+
+
+@verb(app)
+def reproduce(
+    face: Face,
+    entry: Annotated[str, typer.Argument(help="A catalogue entry, e.g. simsiam.")],
+    broken: Annotated[bool, typer.Option("--broken", help="Run the sabotaged twin, which must not be shown.")] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Run a paper's claim and write results/ENTRY.json.
+
+    Example: semblance reproduce simsiam
+    """
+    from semblance.claims import ledger
+
+    if dry_run:
+        claim = ledger.load_claim(entry)
+        rules = {part: rule.text for part, rule in claim.parts.items()}
+        said = {"entry": entry, "claim": claim.text, "data": claim.data, "seeds": claim.seeds, "minutes": claim.minutes}
+        _dry(face, [{**said, "parts": rules, "broken": claim.broken}])
+        return
+    seeds = None if face.seed is None else (face.seed,)
+    if seeds is not None:
+        face.say("evidence is what the declared seeds say: with --seed nothing is written")
+    found = ledger.reproduce(entry, broken, seeds=seeds, quiet=face.quiet)
+    if face.as_json:
+        print_json(found)
+    else:
+        rows = [[p["name"], p["value"], p["rule"], "yes" if p["pass"] else "no"] for p in found["parts"]]
+        rows += [[f"baseline: {b['name']}", b["value"], "", ""] for b in found["baselines"]]
+        tables.show("", ["part", "value", "rule", "pass"], rows, right=(1,))
+        print(ledger.summary(found))
+    if not ledger.as_it_should_be(found):
+        raise typer.Exit(1)
+
+
+def print_json(found: dict[str, Any]) -> None:
+    """The evidence as it stands in its file, with the file's own schema number."""
+    import json
+
+    print(json.dumps(found, indent=1, ensure_ascii=False))
+
+
+def _settings(given: Sequence[str] | None) -> dict[str, str]:
+    chosen = {}
+    for text in given or ():
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise SemblanceError(f"--set {text!r} is no setting: write --set key=value")
+        chosen[key.strip().replace("-", "_") if "." not in key else key.strip()] = value.strip()
+    return chosen
+
+
+def _seconds(text: str | None) -> float | None:
+    """90, 90s, 5m, 1.5h -> seconds."""
+    if text is None:
+        return None
+    unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:].lower())
+    try:
+        seconds = float(text[:-1] if unit else text) * (unit or 1.0)
+    except ValueError:
+        seconds = float("nan")
+    if not 0 < seconds < float("inf"):
+        raise SemblanceError(f"--time {text!r} is no duration: write 90s, 5m or 1h")
+    return seconds
+
+
+def _planned(
+    data: Any, recipe: str | None, given: dict[str, Any], budget: dict[str, Any], face: Face, seconds: float | None
+) -> dict[str, Any]:
+    from semblance.space.plan import plan
+
+    found: dict[str, Any] = plan(data, recipe, seed=face.seed or 0, **budget, **given)
+    if seconds is not None:
+        found |= {"epochs": None, "steps": None, "minutes": round(seconds / 60, 2)}
+    return found
+
+
+def _dry(face: Face, plans: list[dict[str, Any]]) -> None:
+    if face.as_json:
+        face.answer({"dry_run": plans[0]} if len(plans) == 1 else {"dry_run": plans})
+        return
+    for plan in plans:
+        print(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in plan.items()))
+
+
+def main() -> None:
+    """The `semblance` command."""
+    from semblance.app import data
+
+    app.add_typer(data.app, name="data")
+    sys.exit(run(app))
+
+
+if __name__ == "__main__":
+    main()
