@@ -23,7 +23,7 @@ from semblance.memory.segments import Appender, Floats
 from semblance.memory.view import View
 
 KEPT = {"format", "version", "generation", "count", "dim", "geometry", "domain", "segments"}
-KEPT |= {"created", "changed", "model", "recipe"}
+KEPT |= {"created", "changed", "model", "recipe_hash"}
 """Entries of the manifest that the store writes itself."""
 
 

@@ -84,7 +84,7 @@ class Store:
         if folder.exists() and any(entry.name not in own for entry in folder.iterdir()):
             raise SemblanceError(f"{folder}: is not empty and no space: name a new or empty folder")
         entries = {"dim": dim, "geometry": geometry, "domain": domain, "created": _now(), "changed": _now()}
-        entries |= {"model": None, "recipe": None}
+        entries |= {"model": None, "recipe_hash": None}
         record = database.Record(0, 0, {**free_entries(manifest), **entries}, {}, pa.schema([]), [])
         with all_or_nothing(folder):
             for part in (folder, folder / "segments", folder / "model"):
@@ -201,8 +201,8 @@ class Store:
             raise SemblanceError(f"{self.path}: holds vectors and no model: new items come in as vectors")
         return model_file(self.path / "model", name)
 
-    def read_model(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Tensors of the live model by name, and the description they were committed with."""
+    def read_model(self) -> tuple[dict[str, Any], dict[str, str]]:
+        """Tensors of the live model by name, and the text entries they were committed with."""
         return read_model(self.model_path())
 
     # ------------------------------------------------------------------------------------------------ writing
@@ -215,7 +215,7 @@ class Store:
         attributes: pa.Table | None = None,
         thumbnails: Iterable[bytes | None] | None = None,
         model_tensors: Mapping[str, Any] | None = None,
-        model_meta: Mapping[str, Any] | None = None,
+        model_meta: Mapping[str, str] | None = None,
         recipe: Mapping[str, Any] | None = None,
         manifest: Mapping[str, Any] | None = None,
         dim: int | None = None,
@@ -228,7 +228,7 @@ class Store:
             own = {"dim": dim, "geometry": geometry, "domain": domain}
             entries = {key: record.manifest[key] if value is None else value for key, value in own.items()}
             entries |= {key: record.manifest[key] for key in ("created", "changed")}
-            entries |= {"model": None, "recipe": _hash(recipe) if recipe else None}
+            entries |= {"model": None, "recipe_hash": _hash(recipe) if recipe else None}
             if model_tensors is not None:
                 entries["model"] = write_model(self.path / "model", model_tensors, model_meta or {})
             blank = record._replace(
