@@ -67,8 +67,8 @@ class Maps(NamedTuple):
     """What was drawn for n pictures.
 
     coordinates [n, 2, 3]: a pixel centre of the view -> where to look in the picture, both in pixels, (0, 0) being the
-    outer corner of the first pixel. colours [n, K, K + 1]: colours 0..1 -> colours, K = 3 or, for other pictures, one map
-    for every channel. blur [n]: deviation in pixels, 0 for none; None where no picture is blurred.
+    outer corner of the first pixel. colours [n, K, K + 1]: colours 0..1 -> colours, K = 3 or, for other pictures, one
+    map for every channel. blur [n]: deviation in pixels, 0 for none; None where no picture is blurred.
     """
 
     coordinates: Tensor
@@ -82,10 +82,11 @@ class Views:
 
     count: views per item. scale: the crop's share of the area (None: the whole picture), ratio: its width over height.
     flip: mirrored left to right with probability 1/2. turn: up to so many degrees either way. zoom: the content's size
-    relative to the picture's. shift: up to so many pixels either way per axis. brightness, contrast, saturation: factors
-    1 - s to 1 + s; hue: up to this part of a full turn; all four with probability `jitter`. grey: probability of
-    greyscale. pivot: the value that contrast leaves as it is (0 keeps a black ground black). blur: probability of a
-    Gaussian blur of deviation 0.1 to 2 at 224 pixels, in proportion at others. border: what is seen outside the picture.
+    relative to the picture's. shift: up to so many pixels either way per axis. brightness, contrast, saturation:
+    factors 1 - s to 1 + s; hue: up to this part of a full turn; all four with probability `jitter`. grey: probability
+    of greyscale. pivot: the value that contrast leaves as it is (0 keeps a black ground black). blur: probability of a
+    Gaussian blur of deviation 0.1 to 2 at 224 pixels, in proportion at others. border: what is seen outside the
+    picture.
     One-channel pictures know no saturation, hue or grey; pictures with neither 1 nor 3 channels keep their colours.
     """
 

@@ -1,9 +1,9 @@
 """Warp: pictures under an affine map of coordinates and an affine map of colours, in one compiled pass.
 
-Bilinear. A row of the view is sampled into a small buffer that stays in cache, then its colours are mapped, clamped and
-standardised while they are written. Where the map keeps rows and columns (crops, flips, zooms, shifts) the two source
-rows are blended first, which vectorises and halves the scattered reads. Pictures are independent, so the result does not
-depend on how many threads share them.
+Bilinear. A row of the view is sampled into a small buffer that stays in cache, then its colours are mapped, clamped
+and standardised while they are written. Where the map keeps rows and columns (crops, flips, zooms, shifts) the two
+source rows are blended first, which vectorises and halves the scattered reads. Pictures are independent, so the result
+does not depend on how many threads share them.
 """
 
 from __future__ import annotations
