@@ -1,0 +1,85 @@
+"""Triplets as recipes: embeddings in which like is nearer than unlike."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from semblance.data.dataset import Shape
+from semblance.data.samplers import Pairs, Repeated, Shuffled, Triples
+from semblance.data.views import two_crops
+from semblance.geometry.spaces import Euclidean, Sphere
+from semblance.learning.backprop import Backprop
+from semblance.objectives.triplets import Siamese, Triplets, distance_named, gap_named
+from semblance.recipes.backbones import LEAST, backbone_of
+from semblance.recipes.registry import Recipe, Stage, recipe
+
+
+def _tail(dropout: float) -> nn.Module | None:
+    return nn.Dropout(dropout) if dropout else None
+
+
+@recipe(entry="triplet-network", paper="Hoffer & Ailon 2014, arXiv:1412.6622", domains="images", needs="labels")
+def triplet_network(
+    backbone: str = "small",
+    width: int = 0,
+    gap: str = "ratio",
+    distance: str = "euclidean",
+    margin: float = 0.2,
+    dropout: float = 0.0,
+    triples: int = 128,
+    steps: int = 125,
+    lr: float = 1e-3,
+    schedule: str = "cosine",
+    epochs: int = 4,
+) -> Recipe:
+    """semblance fit digits --recipe triplet-network    # `steps` batches of `triples` an epoch"""
+    # Paper: SGD 0.5 halved every 10 epochs of 640,000 triples, dropout 0.5. Here Adam and no dropout, for some 10^4.
+    space = Sphere() if distance == "cosine" else Euclidean()
+    stage = Stage(
+        rule=Backprop("adam", lr=lr, schedule=schedule, epochs=epochs),
+        objective=lambda shape: Triplets(gap_named(gap, margin), distance_named(distance), tail=_tail(dropout)),
+        batches=Triples(3 * triples, steps),
+    )
+    return Recipe(encoder=backbone_of(backbone, width, geometry=space), stages=(stage,))
+
+
+@recipe(entry=None, paper="Hadsell et al. 2006, doi:10.1109/CVPR.2006.100", domains="images", needs="labels")
+def siamese(
+    backbone: str = "small",
+    width: int = 0,
+    margin: float = 1.0,
+    dropout: float = 0.0,
+    pairs: int = 192,
+    steps: int = 125,
+    lr: float = 1e-3,
+    schedule: str = "cosine",
+    epochs: int = 4,
+) -> Recipe:
+    """semblance fit digits --recipe siamese    # pairs instead of triples: the triplet network's baseline"""
+    stage = Stage(
+        rule=Backprop("adam", lr=lr, schedule=schedule, epochs=epochs),
+        objective=lambda shape: Siamese(margin, tail=_tail(dropout)),
+        batches=Pairs(2 * pairs, steps),
+    )
+    return Recipe(encoder=backbone_of(backbone, width, geometry=Euclidean()), stages=(stage,))
+
+
+@recipe(entry=None, paper="Hoffer & Ailon 2014, arXiv:1412.6622", domains="images")
+def triplet_views(
+    backbone: str = "small",
+    width: int = 0,
+    gap: str = "ratio",
+    distance: str = "euclidean",
+    margin: float = 0.2,
+    batch: int = 128,
+    lr: float = 1e-3,
+    epochs: int = 16,
+) -> Recipe:
+    """semblance fit pictures/ --recipe triplet-views    # no labels: another view against another picture"""
+    space = Sphere() if distance == "cosine" else Euclidean()
+
+    def objective(shape: Shape) -> Triplets:
+        return Triplets(gap_named(gap, margin), distance_named(distance), from_views=True)
+
+    stage = Stage(Backprop("adam", lr=lr, epochs=epochs), objective, Repeated(Shuffled(batch), LEAST), two_crops())
+    return Recipe(encoder=backbone_of(backbone, width, geometry=space), stages=(stage,))
