@@ -1,0 +1,253 @@
+"""Named sets: real data known by name, bundled with a library or lying in the data folder.
+
+`known.json` lists them: which file, which array plays which role, whose data it is and under which licence. The folder is
+SEMBLANCE_DATA; unset, `../shared/data` beside the checkout where that exists, else the user's cache. An index.json
+there replaces the entries of `known.json` for its own files.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import json
+import os
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from semblance.data.assemble import assemble
+from semblance.data.dataset import ArrayDataset
+from semblance.data.domains import DOMAINS, not_built
+from semblance.data.splits import from_words
+from semblance.errors import SemblanceError, unknown
+
+KNOWN = Path(__file__).with_name("known.json")
+
+
+class Row(NamedTuple):
+    """A line of `semblance data list`."""
+
+    name: str
+    domain: str
+    units: str
+    n: int
+    licence: str
+    source: str
+    present: bool
+
+
+def folder() -> Path:
+    """Where named sets lie."""
+    given = os.environ.get("SEMBLANCE_DATA")
+    if given:
+        return Path(given).expanduser()
+    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
+    if beside.is_dir():
+        return beside
+    from platformdirs import user_cache_path
+
+    return user_cache_path("semblance") / "data"
+
+
+def sets() -> dict[str, dict[str, Any]]:
+    """Every known set, name -> its entry; bundled ones have `library` and `call`, others `file` and `sha256`."""
+    index = folder() / "index.json"
+    return _entries(index, index.stat().st_mtime_ns if index.is_file() else 0)
+
+
+@cache
+def _entries(index: Path, changed: int) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for path in (KNOWN, index) if changed else (KNOWN,):
+        try:
+            listed = json.loads(path.read_text(encoding="utf-8"))
+            found |= {row["name"]: row for row in [*listed["bundled"], *listed["sets"]]}
+        except (ValueError, KeyError, TypeError) as error:
+            raise SemblanceError(
+                f"{path} is no index of data sets ({error}): restore it or unset SEMBLANCE_DATA"
+            ) from None
+    return found
+
+
+def is_name(text: object) -> bool:
+    """Whether this is the name of a known set."""
+    return isinstance(text, str) and text in sets()
+
+
+def find(name: str) -> Path | None:
+    """The file of a set, where it is present; bundled sets have none."""
+    path = folder() / _entry(name).get("file", "")
+    return path if path.is_file() else None
+
+
+def data_list() -> list[Row]:
+    """All known sets, those of built domains first."""
+    rows = [
+        Row(
+            s["name"],
+            s["domain"],
+            s["units"],
+            s["n"],
+            s.get("licence") or f"of {s['library']}",
+            s.get("source") or s["call"],
+            _present(s),
+        )
+        for s in sets().values()
+    ]
+    return sorted(rows, key=lambda r: (r.domain not in DOMAINS, r.domain))
+
+
+def get(name: str) -> str:
+    """What `semblance data get NAME` says: where the set lies, or its address and licence. Opens no connection: no set
+    has a canonical address with a converter that is tested on a stored fragment yet."""
+    entry = _entry(name)
+    if "library" in entry:
+        here = "is installed" if _present(entry) else f"is not: pip install {entry['library']}"
+        return f"{name} comes with {entry['library']}, which {here}"
+    if (path := find(name)) is not None:
+        return f"{name} is present: {path}"
+    return (
+        f"{name} is not here. Its address: {entry['source']}; licence: {entry['licence']}. "
+        f"Put it into {folder() / entry['file']} (or name its folder by SEMBLANCE_DATA)"
+    )
+
+
+def describe(name: str, check: bool = False) -> dict[str, Any]:
+    """All that is known of a set; where it is present and of a built domain also shapes and units per class.
+
+    `check` reads the file and compares its sha256 with the index.
+    """
+    entry = _entry(name)
+    told = {k: entry.get(k) for k in ("name", "domain", "units", "n", "task", "metric", "licence", "source", "note")}
+    told |= {"file": entry.get("file"), "library": entry.get("library"), "present": _present(entry)}
+    if check and (path := find(name)) is not None:
+        with open(path, "rb") as file:
+            told["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+        if told["sha256"] != entry["sha256"]:
+            raise SemblanceError(f"{path} has sha256 {told['sha256']}, its index says {entry['sha256']}: get it anew")
+    if told["present"] and entry["domain"] in DOMAINS:
+        dataset = read(name)
+        labels = dataset.targets.get("labels")
+        told["shape"] = list(dataset.x.shape)
+        told["splits"] = {part: len(rows) for part, rows in dataset.splits.items()}
+        told["attributes"] = dataset.attributes.column_names
+        if labels is not None and labels.dtype.kind == "i":
+            counts = np.bincount(labels[labels >= 0], minlength=len(dataset.classes))
+            told["classes"] = dict(zip(dataset.classes, counts.tolist(), strict=True))
+    return told
+
+
+def read(name: str, seed: int = 0) -> ArrayDataset:
+    """The set in memory, as its entry says which array is what."""
+    entry = _entry(name)
+    if entry["domain"] not in DOMAINS:
+        raise not_built(entry["domain"], f"the set {name!r}")
+    if not _present(entry):
+        raise SemblanceError(get(name))
+    arrays = _called(entry) if "library" in entry else _stored(entry)
+    pairs = [part for part in ("train", "test") if f"{part}_x" in arrays]
+    x = np.concatenate([arrays[f"{part}_x"] for part in pairs]) if pairs else arrays["x"]
+    y = np.concatenate([arrays[f"{part}_y"] for part in pairs]) if pairs else arrays.get("y")
+    ids, splits = None, None
+    if pairs:
+        lengths = [len(arrays[f"{part}_x"]) for part in pairs]
+        ids = [f"{part}/{i}" for part, length in zip(pairs, lengths, strict=True) for i in range(length)]
+        bounds = np.cumsum([0, *lengths])
+        splits = {part: np.arange(bounds[k], bounds[k + 1]) for k, part in enumerate(pairs)}
+    elif "split" in arrays:
+        names = arrays.get("split_names")
+        splits = from_words(arrays["split"] if names is None else names[arrays["split"]])
+    if "names" in arrays:
+        ids = arrays["names"].astype(str).tolist()
+    targets, classes = _targets(y, arrays.get("class_names"))
+    return assemble(
+        entry["domain"],
+        _items(entry, x),
+        ids=ids,
+        targets=targets,
+        classes=classes,
+        attributes=_attributes(arrays, len(x), targets, classes),
+        splits=splits,
+        seed=seed,
+        name=name,
+        source=name,
+        notes=(f"domain: {entry['domain']} (the set {name}, {len(x):,} items)",),
+    )
+
+
+def _entry(name: str) -> dict[str, Any]:
+    if name not in sets():
+        raise unknown("data set", name, sets())
+    return sets()[name]
+
+
+def _present(entry: dict[str, Any]) -> bool:
+    if "library" in entry:
+        return find_spec(entry["call"].split(".")[0]) is not None
+    return (folder() / entry["file"]).is_file()
+
+
+def _stored(entry: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Role -> array. Several attributes stay under their own names, as `attribute NAME`."""
+    path = folder() / entry["file"]
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            own = {f"attribute {name}": held[name] for name in entry["arrays"].get("attributes", ())}
+            return own | {role: held[array] for role, array in entry["arrays"].items() if isinstance(array, str)}
+    except (OSError, ValueError, KeyError) as error:
+        raise SemblanceError(
+            f"{path} cannot be read ({error}): get it anew, see semblance data get {entry['name']}"
+        ) from None
+
+
+def _called(entry: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Role -> array of a bundled set: `library.module.function('literal')`, taken apart rather than evaluated."""
+    call = ast.parse(entry["call"], mode="eval").body
+    assert isinstance(call, ast.Call), entry["call"]
+    module, _, function = ast.unparse(call.func).rpartition(".")
+    try:
+        held = getattr(importlib.import_module(module), function)(*map(ast.literal_eval, call.args))
+    except (ImportError, OSError) as error:
+        raise SemblanceError(f"{entry['name']} cannot be had from {entry['library']}: {error}") from None
+    if isinstance(held, np.ndarray):
+        return {"x": held[None]}  # one photograph
+    return {role: np.asarray(held[array]) for role, array in entry["arrays"].items()}
+
+
+def _items(entry: dict[str, Any], x: np.ndarray) -> np.ndarray:
+    """x as datasets hold it: uint8 [N, C, H, W], or float32 [N, d]."""
+    if entry["domain"] == "vectors":
+        return np.ascontiguousarray(x, np.float32)
+    if x.dtype != np.uint8:  # scikit-learn's digits count 0 to 16 dark pixels of a 4x4 block
+        x = np.round(x * (255 / 16)).astype(np.uint8)
+    return np.ascontiguousarray(x[:, None] if x.ndim == 3 else np.moveaxis(x, 3, 1))
+
+
+def _targets(y: np.ndarray | None, names: np.ndarray | None) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    if y is None or y.ndim != 1:
+        return {}, ()
+    if y.dtype.kind == "f":
+        return {"labels": y.astype(np.float64)}, ()
+    y = y.astype(np.int64)
+    return {"labels": y}, tuple(map(str, range(y.max() + 1) if names is None else names.tolist()))
+
+
+def _attributes(
+    arrays: dict[str, np.ndarray], units: int, targets: dict[str, np.ndarray], classes: tuple[str, ...]
+) -> pa.Table:
+    columns: dict[str, Any] = {"row": np.arange(units)}
+    if classes:
+        columns["class"] = pa.array([classes[c] if c >= 0 else None for c in targets["labels"]], pa.string())
+    if "group" in arrays:
+        columns["group"] = pa.array(arrays["group_names"].astype(str)[arrays["group"]])
+    if "image_hw" in arrays:
+        columns["height"], columns["width"] = arrays["image_hw"].T
+    for role, column in arrays.items():
+        if role.startswith("attribute "):
+            columns[role.removeprefix("attribute ")] = column
+    return pa.table(columns)
