@@ -1,0 +1,60 @@
+# Two commands for a newcomer: `make demo` and `make test`. Each installs what it needs; a second run finds it there.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# PyPI's torch for Linux brings gigabytes of CUDA: the CPU build is asked for first, by its own index.
+TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
+CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+# Several test processes share the cores: one thread each, or they wait for one another.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
+WORKERS ?= 2
+
+.PHONY: install demo test lint faults claims bench evidence table clean
+
+install: $(INSTALLED)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip setuptools wheel
+	$(BIN)/python -m pip install --quiet --retries 0 --extra-index-url $(CPU_INDEX) "torch==$(TORCH)+cpu" 2>/dev/null \
+	  || $(BIN)/python -m pip install --quiet "torch==$(TORCH)"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --editable .
+	touch $@
+
+demo: install
+	mkdir -p demo
+	$(BIN)/semblance fit digits --out demo/digits.space --overwrite --neighbours demo/neighbours.png
+
+test: install lint
+	rm -f .coverage .coverage.*
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term:skip-covered \
+	  --cov-fail-under=90
+
+lint: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+faults: install
+	SEMBLANCE_KILLS=50 $(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) -k "kill or disk or interrupt" tests
+
+# Every claim and its sabotaged twin; STALE=1 runs only what changed. Goes on after a failure and ends with docs/EVIDENCE.md.
+claims: install
+	$(BIN)/python -m semblance.claims.ledger all $(if $(STALE),--stale)
+
+evidence: install
+	$(BIN)/python -m semblance.claims.evidence
+
+# The tables that are generated from the code.
+table: install
+	$(BIN)/python -m semblance.recipes.registry
+
+bench: install
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf demo build .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
