@@ -65,6 +65,8 @@ def _parsed(text: str) -> exp.Expr:
     """The tree of the text, or one line that says where it cannot be read."""
     if not isinstance(text, str) or not text.strip():
         raise SemblanceError("where is empty: give a condition such as \"year >= 2020 and city = 'Oslo'\", or leave it")
+    if "\0" in text:
+        raise SemblanceError(f"where {_short(text)}: holds a zero character, at which SQLite would stop reading")
     if len(text) > MOST_LETTERS:
         raise SemblanceError(f"where {_short(text)}: has {len(text)} letters, and {MOST_LETTERS} is the most")
     try:
