@@ -87,10 +87,12 @@ def moved(x: np.ndarray, seed: int) -> np.ndarray:
     draw = torch.from_numpy(np.random.default_rng(seed).random((len(x), 4))).float()
     scale, angle = 0.5 + 0.4 * draw[:, 0], (2 * draw[:, 1] - 1) * math.radians(30)
     height, width = x.shape[2:]
+    # Shifts are counted in pixels of the picture as it was. Counted after scaling they would be a fifth to a half larger,
+    # and 20-NN on the pixels of 3,000 digits 0.55 instead of the 0.60 that the catalogue measured.
     shift = (2 * draw[:, 2:] - 1) * 6 * torch.tensor([2 / width, 2 / height])  # in the sampler's units, side 2
     cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
     inverse = torch.stack([cos, sin, -sin, cos], 1).view(-1, 2, 2)  # where a pixel of the result looks
-    maps = torch.cat([inverse, -inverse @ shift[:, :, None]], 2)
+    maps = torch.cat([inverse, shift[:, :, None]], 2)
     out = np.empty(x.shape, np.uint8)
     for start in range(0, len(x), 4096):
         part = torch.from_numpy(np.ascontiguousarray(x[start : start + 4096])).float()
