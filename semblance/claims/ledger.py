@@ -24,7 +24,8 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -262,11 +263,29 @@ def reproduce(
     declared = load_claim(entry)
     run = Run(entry, declared.parts, tuple(seeds if seeds is not None else declared.seeds), broken, quiet)
     start = time.perf_counter()
-    declared.measure(run)
+    with one_thread():
+        declared.measure(run)
     found = judge(declared, run, time.perf_counter() - start)
     if write and run.seeds == declared.seeds:
         evidence.write(found, results)
     return found
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: sums are then added in one order whatever the number of cores, so that evidence repeats to the
+    bit, and two claims share two cores without waiting for each other."""
+    import torch
+
+    from semblance.learning.devices import keep_pages
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    keep_pages()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def as_it_should_be(found: Mapping[str, Any]) -> bool:

@@ -1,6 +1,14 @@
 """What the user holds: a model, a space, and the verbs that join the rooms.
 
-fit.py      fit, train: from data to a space
+card.py        a README.md in its folder that tells a stranger what it is, from what, and how to use it
+choose.py      which recipe, and does it suit the data: asked once, before anything is trained
+columns.py     what a dataset's targets and splits become in a space: columns that can be filtered by
+fit.py         data in, a searchable space out
+model.py       a trained network with what it takes to feed it: from data of its domain to embeddings and answers
+plan.py        what a fit would take, found by a few real steps on the real data
+rank.py        which published method suits THIS data
+space.py       what a user holds after fit
+training.py    a dataset and a recipe in, a model out
 """
 
 from semblance.lazy import lazy
@@ -9,6 +17,15 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "fit": "fit",
+        "refit": "fit",
+        "plan": "plan",
+        "Space": "space",
+        "Results": "space",
+        "load": "space",
         "Model": "model",
+        "wrap": "model",
+        "rank": "rank",
+        "Ranking": "rank",
+        "train": "training",
     },
 )

@@ -109,14 +109,19 @@ class Model:
         found = list(self.embed_blocks(self.read(data), rows))
         return np.concatenate(found) if found else np.empty((0, self.dim), np.float32)
 
-    def embed_views(self, dataset: ArrayDataset, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Two drawn views of each image at these rows, embedded: [n, dim] twice. The same views for every model."""
-        draw, first, second = default_views(self.shape), [], []
+    def drawn_views(self, dataset: ArrayDataset, rows: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
+        """Two drawn views of the images at these rows, prepared, `block` at a time. The same views for every model."""
+        draw = default_views(self.shape)
         for start in range(0, len(rows), self.block):
             x = conform(torch.from_numpy(np.array(dataset.x[rows[start : start + self.block]])), self.shape)
-            for number, found in enumerate((first, second)):
-                found.append(self.embed_prepared(draw(x, torch_chance(0, VIEWS, 0, start, number), self.prepare)))
-        return np.concatenate(first), np.concatenate(second)
+            first, second = (draw(x, torch_chance(0, VIEWS, 0, start, number), self.prepare) for number in range(2))
+            yield first, second
+
+    def embed_views(self, dataset: ArrayDataset, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The embeddings [n, dim] of two drawn views."""
+        pairs = [tuple(map(self.embed_prepared, pair)) for pair in self.drawn_views(dataset, rows)]
+        first, second = (np.concatenate(part) for part in zip(*pairs, strict=True))
+        return first, second
 
     def predict(self, data: Any) -> list[Any]:
         """What the head answers for every item, decoded (class names). An error for models without a head."""

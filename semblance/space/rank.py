@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from semblance.analysis.intervals import compare_rows, seeded_mean
+from semblance.analysis.intervals import bootstrap_mean, compare_rows
 from semblance.data.dataset import ArrayDataset
 from semblance.data.domains import rank_set
 from semblance.data.load import load as load_data
@@ -55,7 +54,7 @@ class Ranking:
 
     def __str__(self) -> str:
         best = self.rows[0]
-        level = [t["b"] for t in self.tests if t["p_holm"] > 0.05]
+        level = [t["b"] for t in self.tests if t["a"] == best["recipe"] and not t["differs"]]
         rest = f"; not clearly worse: {', '.join(level)}" if level else "; clearly ahead of the others"
         span = f"{best['value']:.3f}, {best['low']:.3f} to {best['high']:.3f}"
         return f"{best['recipe']} is best by {best['metric']} ({span}){rest}"
@@ -180,7 +179,7 @@ def rank(
         scores[RAW] = np.repeat(raw[None], seeds, axis=0)
     rows = []
     for name, table in scores.items():
-        value, low, high = seeded_mean(table, seed=seed)
+        value, low, high = bootstrap_mean(table, seed=seed)
         rows.append(
             {
                 "recipe": name,
@@ -282,10 +281,10 @@ def _neighbour_scores(
         train_y >= 0 if kind == "class" else np.isfinite(train_y) if kind == "number" else np.ones(len(train_y), bool)
     )
     k = min(NEIGHBOURS, int(known.sum()))
-    index, similarity = nearest(torch.from_numpy(test_z), torch.from_numpy(train_z[known]), k, geometry=geometry)
-    near = train_y[known][np.asarray(index)]
+    index, similarity = nearest(test_z, train_z[known], k, geometry)
+    near = train_y[known][index]
     if kind == "class":
-        votes = vote(torch.from_numpy(near), similarity, len(dataset.classes))
+        votes = vote(near, similarity, len(dataset.classes))
         return (votes.argmax(1).numpy() == test_y)[test_y >= 0].astype(float)
     if kind == "number":
         known_test = np.isfinite(test_y)
@@ -300,5 +299,5 @@ def _view_hits(dataset: ArrayDataset, model: Model) -> np.ndarray:
     """[test units]: is the second view of a unit nearest to its first, among all second views?"""
     rows = dataset.splits["test"]
     first, second = model.embed_views(dataset, rows)
-    index, _ = nearest(torch.from_numpy(first), torch.from_numpy(second), 1, geometry=model.geometry.name)
-    return (np.asarray(index)[:, 0] == np.arange(len(rows))).astype(float)
+    index, _ = nearest(first, second, 1, model.geometry.name)
+    return (index[:, 0] == np.arange(len(rows))).astype(float)

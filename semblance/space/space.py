@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +27,10 @@ from semblance.geometry.spaces import Geometry, space_named
 from semblance.heads.neighbours import vote
 from semblance.memory.exact import scan
 from semblance.memory.store import Store
+from semblance.memory.view import View
 from semblance.space.model import Model
 
+Pair = tuple[np.ndarray, np.ndarray]
 VIEWED = 1000  # test items whose second view is looked for in view_recall1
 
 
@@ -126,57 +129,66 @@ class Space:
         """
         if k < 1:
             raise SemblanceError(f"k is {k}: ask for one neighbour or more")
-        if isinstance(query, list | tuple):
-            return [self._search_one(q, k, where) for q in query]
-        if isinstance(query, np.ndarray) and query.ndim == 2 and query.dtype.kind == "f":
-            return [self._search_one(q, k, where) for q in query]
-        return self._search_one(query, k, where)
+        several = isinstance(query, list | tuple) or (
+            isinstance(query, np.ndarray) and query.ndim == 2 and query.dtype.kind == "f"
+        )
+        queries = list(query) if several else [query]
+        self.store.refresh()
+        answers = self.store.reading(lambda view: self._search(view, queries, k, where))
+        return answers if several else answers[0]
 
-    def _search_one(self, query: Any, k: int, where: str | None) -> Results:
-        rows = self.store.rows_where(where)
-        vector, itself = self._vector(query)
+    def _search(self, view: View, queries: Sequence[Any], k: int, where: str | None) -> list[Results]:
+        """The answers of one version of the space."""
+        matching = view.rows_where(where)
+        return [self._search_one(view, query, k, matching) for query in queries]
+
+    def _search_one(self, view: View, query: Any, k: int, rows: np.ndarray) -> Results:
+        vector, itself = self._vector(view, query)
         if itself is not None:
             rows = rows[rows != itself]
-        found, distances = scan(self.store.vectors(), rows, vector[None], k, self.geometry)
-        keep = [int(row) for row in found[0] if row >= 0]
-        attributes = self.store.attributes().take(pa.array(keep, pa.int64())).to_pylist()
-        ids = self.store.ids()
+        found, distances = scan(view.vectors(), rows, vector[None], k, self.geometry)
+        keep = found[0][found[0] >= 0]
+        attributes = view.attributes(rows=keep).to_pylist()
         return Results(
             matches=len(rows),
             recall=1.0,
-            plan=f"exact scan of {len(rows):,} of {len(self):,} items",
+            plan=f"exact scan of {len(rows):,} of {len(view):,} items",
             results=[
-                {"id": ids[row], "distance": float(distance), "attributes": attribute}
-                for row, distance, attribute in zip(keep, distances[0], attributes, strict=False)
+                {"id": name, "distance": float(distance), "attributes": attribute}
+                for name, distance, attribute in zip(view.ids(keep), distances[0], attributes, strict=False)
             ],
         )
 
-    def _vector(self, query: Any) -> tuple[np.ndarray, int | None]:
+    def _vector(self, view: View, query: Any) -> tuple[np.ndarray, int | None]:
         """A query as a vector [d] in the space's geometry, and the row it already has, if it is an item."""
         if isinstance(query, torch.Tensor):
             query = query.numpy()
         if isinstance(query, np.ndarray) and query.dtype.kind == "f" and query.ndim == 1:
-            dim = int(self.manifest["dim"])
-            if len(query) == dim:
-                if not np.isfinite(query).all():
-                    raise SemblanceError("the query vector holds NaN or infinity: give finite numbers")
-                return self.geometry.prepare(query[None].astype(np.float32))[0], None
-            if self.manifest["domain"] == "vectors":
-                return self.model.embed(query[None].astype(np.float32))[0], None
-            raise SemblanceError(f"the query has {len(query)} numbers and the space {dim} dimensions: give {dim}")
+            return self._given_vector(query.astype(np.float32)), None
         if isinstance(query, np.ndarray):
             return self.model.embed(query if query.ndim == 4 else query[None])[0], None
-        if isinstance(query, str | Path):
-            row = self.store.row_of(str(query))
-            if row is not None:
-                return self.store.vectors(np.array([row]))[0], row
-            if Path(query).is_file():
-                vectors = self.model.embed(Path(query))
-                if len(vectors) != 1:
-                    raise SemblanceError(f"{query} holds {len(vectors)} items: search one at a time, or pass an array")
-                return vectors[0], None
+        if not isinstance(query, str | Path):
+            raise SemblanceError(f"a query is a path, an id or a vector, not {type(query).__name__}")
+        with suppress(SemblanceError):  # no item of this id: then it is a file, or a mistake
+            row = view.row_of(str(query))
+            return view.vectors([row])[0], row
+        if not Path(query).is_file():
             raise SemblanceError(f"{str(query)!r} is neither a file nor an id of this space: see `ids`")
-        raise SemblanceError(f"a query is a path, an id or a vector, not {type(query).__name__}")
+        vectors = self.model.embed(Path(query))
+        if len(vectors) != 1:
+            raise SemblanceError(f"{query} holds {len(vectors)} items: search one at a time, or pass an array")
+        return vectors[0], None
+
+    def _given_vector(self, query: np.ndarray) -> np.ndarray:
+        """A vector of the space's own, or (domain vectors) an item that is still to be embedded."""
+        dim = int(self.manifest["dim"])
+        if not np.isfinite(query).all():
+            raise SemblanceError("the query vector holds NaN or infinity: give finite numbers")
+        if len(query) == dim:
+            return self.geometry.prepare(query[None])[0]
+        if self.manifest["domain"] == "vectors":
+            return self.model.embed(query[None])[0]
+        raise SemblanceError(f"the query has {len(query)} numbers and the space {dim} dimensions: give {dim}")
 
     def classify(self, query: Any, k: int = 20) -> str | list[str]:
         """The label of a query by the votes of its k nearest labelled items (weights exp(cos / 0.07)); several queries
@@ -185,9 +197,9 @@ class Space:
         labels = self._label_codes(names)
         rows = np.flatnonzero(labels >= 0)
         several = isinstance(query, list | tuple)
-        vectors = np.stack([self._vector(q)[0] for q in (query if several else [query])])
+        vectors = np.stack([self._vector(self.store.view, q)[0] for q in (query if several else [query])])
         found, distances = scan(self.store.vectors(), rows, vectors, min(k, len(rows)), self.geometry)
-        votes = vote(torch.from_numpy(labels[found]), 1 - torch.from_numpy(distances), len(names))
+        votes = vote(labels[found], -distances, len(names))
         answers = [names[int(c)] for c in votes.argmax(1)]
         return answers if several else answers[0]
 
@@ -279,7 +291,7 @@ class Space:
             notes += [note] if note else []
         labels = self._targets(table)
         z = self.store.vectors()
-        raw_train = raw_test = views = None
+        raw_train = raw_test = views = raw_views = None
         if dataset is not None:
             position = {name: i for i, name in enumerate(dataset.ids)}
             ids = self.store.ids()
@@ -288,7 +300,7 @@ class Space:
             }
             if dataset.domain == "images" or self.recipe != "as-is":
                 raw_train, raw_test = (_raw(dataset, own[part]) for part in ("train", "test"))
-            views = self._views(dataset, own["test"])
+            views, raw_views = self._views(dataset, own["test"])
         if progress is not None:
             progress(0, 1, "judging")
         metrics = judge(
@@ -299,14 +311,15 @@ class Space:
             raw_train=raw_train,
             raw_test=raw_test,
             views=views,
-            seed=0,
+            raw_views=raw_views,
+            geometry=self.geometry.name,
         )
         if progress is not None:
             progress(1, 1, "judging")
         return {"metrics": metrics, "notes": notes}
 
     def _source(self) -> tuple[ArrayDataset | None, str | None]:
-        record = json.loads((self.path / "recipe.json").read_text())
+        record = self.store.recipe
         data = record["data"]
         try:
             if not data["source"]:
@@ -330,11 +343,15 @@ class Space:
         names = list(self.manifest["classes"])
         return np.array([[name in (v or "").split(";") for name in names] for v in column])
 
-    def _views(self, dataset: ArrayDataset, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        """Embeddings of two drawn views of up to 1,000 test items; None where the domain has no views."""
+    def _views(self, dataset: ArrayDataset, rows: np.ndarray) -> tuple[Pair | None, Pair | None]:
+        """Two drawn views of up to 1,000 test items, embedded and as they are; None where the domain has no views."""
         if dataset.domain != "images" or len(rows) < 2:
-            return None
-        return self.model.embed_views(dataset, np.sort(np.random.default_rng(0).permutation(rows)[:VIEWED]))
+            return None, None
+        rows = np.sort(np.random.default_rng(0).permutation(rows)[:VIEWED])
+        drawn = list(self.model.drawn_views(dataset, rows))
+        embedded = tuple(np.concatenate([self.model.embed_prepared(pair[i]) for pair in drawn]) for i in range(2))
+        raw = tuple(np.concatenate([pair[i].flatten(1).numpy() for pair in drawn]) for i in range(2))
+        return embedded, raw  # type: ignore[return-value]  # tuples of two
 
 
 def _raw(dataset: ArrayDataset, rows: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from semblance.data.dataset import ArrayDataset
-from semblance.data.load import shape_of
+from semblance.data.moments import shape_of
 from semblance.data.views import Prepare
 from semblance.learning.devices import choose_device, precision_for
 from semblance.learning.parts import INIT, Budget, Feed, Parts, chance
