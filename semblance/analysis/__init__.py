@@ -1,6 +1,29 @@
-"""What was learned, and how sure one can be of it: probes and intervals.
+"""What was learned, and how sure one can be of it: probes, retrieval, intervals.
+
+agreement.py     whether groups found without labels are the labels
+fewshot.py       how well class means of a handful of labelled units name the others
+intervals.py     how sure a mean is, and whether one row of a table is really above another
+judge.py         what an embedding is worth, in numbers with intervals, beside the raw input's
+probes.py        what a linear map reads from frozen embeddings
+retrieval.py     whether units of one label stand first when all others are ranked by similarity
+uniformity.py    how an embedding uses its sphere, without labels
 """
 
 from semblance.lazy import lazy
 
-__getattr__, __dir__, __all__ = lazy(__name__, {})
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "judge": "judge",
+        "fit_logistic": "probes",
+        "bootstrap_mean": "intervals",
+        "paired": "intervals",
+        "holm": "intervals",
+        "compare_rows": "intervals",
+        "agreement": "agreement",
+        "k_means": "agreement",
+        "FewShot": "fewshot",
+        "average_precision": "retrieval",
+        "effective_rank": "uniformity",
+    },
+)

@@ -2,15 +2,119 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(help="Named data sets.", no_args_is_help=True, rich_markup_mode=None)
+from semblance.app import tables
+from semblance.app.flags import Face, verb
+from semblance.errors import SemblanceError
 
-Name = Annotated[str, typer.Argument(help="A name from `semblance data list`.")]
+app = typer.Typer(help="Named data sets: list, describe, get, views.", no_args_is_help=True, rich_markup_mode=None)
+
+Name = Annotated[str, typer.Argument(help="A name from `semblance data list`.", metavar="NAME")]
 
 
 @app.callback()
 def data() -> None:
     pass
+
+
+@verb(app, "list")
+def list_sets(
+    face: Face,
+    domain: Annotated[str | None, typer.Option(help="Only this domain, e.g. images.")] = None,
+) -> None:
+    """Every named set: its domain, size, address and licence.
+
+    Example: semblance data list --domain images
+    """
+    from semblance.data.named import data_list
+    from semblance.errors import unknown
+
+    rows = data_list()
+    domains = sorted({row.domain for row in rows})
+    if domain is not None and domain not in domains:
+        raise unknown("domain", domain, domains)
+    rows = [row for row in rows if domain in (None, row.domain)]
+    if face.as_json:
+        face.answer({"sets": [row._asdict() for row in rows]})
+        return
+    columns = ["name", "domain", "units", "n", "here", "licence", "source"]
+    cells = [[r.name, r.domain, r.units, f"{r.n:,}", "yes" if r.present else "no", r.licence, r.source] for r in rows]
+    tables.show(f"{len(rows)} sets", columns, cells, right=(3,))
+
+
+@verb(app)
+def describe(
+    face: Face,
+    name: Name,
+    check: Annotated[bool, typer.Option("--check", help="Compare the file's checksum with the index.")] = False,
+) -> None:
+    """All that is known of a set: shape, splits, classes, task, address, licence.
+
+    Example: semblance data describe digits
+    """
+    from semblance.data import named
+
+    found = named.describe(name, check=check)
+    if face.as_json:
+        face.answer(found)
+        return
+    rows = [[key, _shown(value)] for key, value in found.items() if value not in (None, "", {}, [])]
+    tables.show("", ["", ""], rows)
+
+
+@verb(app)
+def get(face: Face, name: Name) -> None:
+    """Where a set lies, or its address and licence.
+
+    Example: semblance data get mnist
+    """
+    from semblance.data import named
+
+    text = named.get(name)
+    if face.as_json:
+        path = named.find(name)
+        face.answer({"name": name, "path": path, "present": named.describe(name)["present"], "text": text})
+    else:
+        print(text)
+
+
+@verb(app)
+def views(
+    face: Face,
+    source: Annotated[str, typer.Argument(help="A folder of images, or a known set's name.", metavar="DATA")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The picture to write (PNG).")] = Path("views.png"),
+    recipe: Annotated[str | None, typer.Option("--recipe", "-r", help="Whose views; default: the domain's.")] = None,
+    size: Annotated[int | None, typer.Option(help="Images are brought to SIZE x SIZE pixels.", min=1)] = None,
+) -> None:
+    """Draw what a recipe's views make of some items.
+
+    Example: semblance data views digits -r simclr -o views.png
+    """
+    from semblance.app import pictures
+    from semblance.data.domains import default_recipe
+    from semblance.data.load import load
+    from semblance.data.views import views_picture
+    from semblance.recipes.registry import build
+
+    dataset = load(source, size=size, seed=face.seed or 0, progress=face.progress)
+    if dataset.domain != "images":
+        raise SemblanceError(f"{source} holds {dataset.domain}: views are drawn of images only")
+    name = recipe or default_recipe(dataset)
+    drawn = [stage.views for stage in build(name).stages if stage.views is not None]
+    if not drawn:
+        raise SemblanceError(f"recipe {name} draws no views: name one that does with --recipe, e.g. simclr")
+    pictures.save(views_picture(dataset, drawn[0], seed=face.seed or 0), out)
+    if face.as_json:
+        face.answer({"out": out, "recipe": name})
+    else:
+        print(f"{out}: items of {source} and what the views of {name} make of them")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {v}" for k, v in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

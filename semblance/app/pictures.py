@@ -1,4 +1,4 @@
-"""Pictures: neighbours of held-out items, the loss of a run, the views a recipe draws.
+"""Pictures: neighbours of held-out items, the loss of a run.
 
 Right and wrong are told by colour, by line and by sign, since one in twelve men does not see red from green.
 """
@@ -6,7 +6,6 @@ Right and wrong are told by colour, by line and by sign, since one in twelve men
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ def neighbours(space: Any, path: Path, queries: int = 10, k: int = 8, seed: int 
     if not len(asked) or not (split == "train").any():
         raise SemblanceError("this space has no held-out items to draw neighbours of: fit it on more items")
     ids, of = space.ids, None if labels is None else dict(zip(space.ids, labels, strict=True))
-    figure, axes = _grid(len(asked), k + 1, gap=1)
+    figure, axes = _grid(len(asked), k + 1)
     right = judged = 0
     for row, position in enumerate(asked):
         name = ids[position]
@@ -49,20 +48,7 @@ def neighbours(space: Any, path: Path, queries: int = 10, k: int = 8, seed: int 
     axes[0][1].set_title("nearest training items \u2192", fontsize=9, pad=6, loc="left")
     if judged:
         figure.suptitle(f"{right} of {judged} neighbours have the query's label", fontsize=10)
-    return _save(figure, path)
-
-
-def views(originals: Sequence[np.ndarray], drawn: Sequence[Sequence[np.ndarray]], path: Path, title: str) -> Path:
-    """A row per item: the item, then what a recipe's views make of it. Images are [H, W] or [H, W, 3], 0 to 1."""
-    figure, axes = _grid(len(originals), len(drawn[0]) + 1, gap=1)
-    for row, (original, made) in enumerate(zip(originals, drawn, strict=True)):
-        _frame(axes[row][0], original, "", "#000000", "-")
-        for place, view in enumerate(made, start=1):
-            _frame(axes[row][place], view, "", PLAIN, "-")
-    axes[0][0].set_title("item", fontsize=9, pad=6)
-    axes[0][1].set_title("views \u2192", fontsize=9, pad=6, loc="left")
-    figure.suptitle(title, fontsize=10)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def losses(log: Path, path: Path) -> Path:
@@ -90,7 +76,7 @@ def losses(log: Path, path: Path) -> Path:
     axes.set_ylabel("training loss")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def _spread(rows: np.ndarray, labels: list[Any] | None, count: int, seed: int) -> list[int]:
@@ -106,11 +92,11 @@ def _spread(rows: np.ndarray, labels: list[Any] | None, count: int, seed: int) -
     return [row for _, _, row in sorted(order)[:count]]
 
 
-def _grid(rows: int, columns: int, gap: int) -> tuple[Any, Any]:
+def _grid(rows: int, columns: int) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(0.95 * columns + 0.3, 1.12 * rows + 0.7), layout="constrained")
-    widths = [1.0, *[0.92] * (columns - gap)]
+    widths = [1.0, *[0.92] * (columns - 1)]
     axes = figure.subplots(rows, columns, squeeze=False, width_ratios=widths)
     for axis in axes.flat:
         axis.axis("off")
@@ -139,7 +125,8 @@ def _frame(axis: Any, image: np.ndarray, text: str, colour: str, line: Any) -> N
         axis.set_xlabel(text if len(text) <= 14 else text[:13] + "\u2026", fontsize=8, color=colour, labelpad=2)
 
 
-def _save(figure: Any, path: Path) -> Path:
+def save(figure: Any, path: Path) -> Path:
+    """Write a figure; a path that cannot be written is said in one line."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=130)

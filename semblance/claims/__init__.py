@@ -1,8 +1,10 @@
-"""Every catalogue entry's claim as a run that prints evidence and can fail, in a file named like the entry.
+"""Every catalogue entry's claim, as a run that prints evidence and can fail, in a file named like the entry.
 
-ledger.py      `@claim`, the rules of its parts, the run, and `python -m semblance.claims.ledger ENTRY`
-evidence.py    results/ENTRY.json: reading, writing, what is stale, docs/EVIDENCE.md
-states.py      every catalogue entry and free configuration with its state
+evidence.py    what a claim's run left behind, whether it still speaks of the code at hand, and the page made from
+ledger.py      a claim is a function that measures what its paper says, against rules that were written before the
+settings.py    the data, nets, views and probes that claims share, under one name each
+states.py      what `semblance recipes` and `sb.recipes()` list, without torch
+ENTRY.py       the claim of one entry
 """
 
 from semblance.lazy import lazy
@@ -11,11 +13,15 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "claim": "ledger",
+        "Run": "ledger",
+        "Rule": "ledger",
         "at_least": "ledger",
         "at_most": "ledger",
+        "above": "ledger",
         "below": "ledger",
         "within": "ledger",
         "exactly": "ledger",
-        "Run": "ledger",
+        "reproduce": "ledger",
+        "rows": "states",
     },
 )

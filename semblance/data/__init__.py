@@ -1,6 +1,22 @@
 """What comes in: domains, loaders, datasets, views, samplers. Nothing here trains.
 
-dataset.py     a dataset in hand: ids, targets, attributes, splits, read by position
+arrays.py      arrays by role -> a dataset: what .npy and .npz files, arrays in memory and the named sets have in
+assemble.py    what every loader does once it has arrays, a name per unit and what is known of each
+blocks.py      a compiled loop over many rows, shared out to threads in blocks
+dataset.py     units with their ids, targets, attributes and splits, read by position
+domains.py     which kind of data each input is, which recipe it gets by default, which ones `rank` compares on it
+images.py      images
+labels.py      labels as people have them -> one of three columns of numbers
+load.py        whatever the user has -> a dataset, with the domain inferred and said
+moments.py     what lazy parts need to know of the data before they are built, streamed over the training units in
+named.py       real data known by name, bundled with a library or lying in the data folder
+pictures.py    any file pillow reads, or an array -> uint8 [C, H, W] of the asked size
+samplers.py    which units stand together in a batch
+splits.py      which units are learned from and which are kept to judge with
+tables.py      CSV, Parquet and data frames of any library, and which of their columns is what
+vectors.py     arrays and tables of numbers -> float32 [N, d], every value finite, every mistake named by row and
+views.py       one item as it might also have looked, and the plain preparation that views end in
+warp.py        pictures under an affine map of coordinates and an affine map of colours, in one compiled pass
 """
 
 from semblance.lazy import lazy
@@ -8,7 +24,24 @@ from semblance.lazy import lazy
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "load": "load",
+        "list": "named:data_list",
+        "describe": "named",
+        "get": "named",
         "ArrayDataset": "dataset",
         "Shape": "dataset",
+        "Views": "views",
+        "Prepare": "views",
+        "default_views": "views",
+        "two_crops": "views",
+        "cifar_views": "views",
+        "digit_views": "views",
+        "Shuffled": "samplers",
+        "Balanced": "samplers",
+        "Episodes": "samplers",
+        "Triples": "samplers",
+        "Pairs": "samplers",
+        "default_recipe": "domains",
+        "rank_set": "domains",
     },
 )

@@ -1,6 +1,8 @@
 """From a domain to a representation: vectors, maps or tokens. An encoder does not know how it is trained.
 
-vision/     images
+vision/       encoders of images
+vectors.py    vectors, and pictures read as one long vector: no notion of place, only coordinates
+wrapped.py    encoders around encoders
 """
 
 from semblance.lazy import lazy
@@ -8,6 +10,11 @@ from semblance.lazy import lazy
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "Identity": "vectors",
+        "Flat": "vectors",
+        "Wrapped": "wrapped",
+        "AtStage": "wrapped",
         "stage_net": "vision.stagenet",
+        "StageNet": "vision.stagenet",
     },
 )

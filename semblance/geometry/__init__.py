@@ -1,7 +1,8 @@
-"""Shapes of spaces: which points there are, what distance means, and who is near whom. The ground floor: arrays only.
+"""Shapes of spaces: which points there are, what distance means, who is near whom. The ground floor.
 
-spaces.py     Euclidean space and the sphere: distance, and how a raw vector is brought into the space
-nearest.py    exact nearest neighbours in blocks
+groups.py     finite groups that act on images, as numbered elements
+nearest.py    the k most similar of N items for each of Q queries, exactly, in memory bounded by a block
+spaces.py     what distance means there, and how a raw output is brought into it
 """
 
 from semblance.lazy import lazy
@@ -9,9 +10,14 @@ from semblance.lazy import lazy
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "Geometry": "spaces",
         "Euclidean": "spaces",
         "Sphere": "spaces",
-        "Geometry": "spaces",
         "space_named": "spaces",
+        "nearest": "nearest",
+        "Group": "groups",
+        "Cyclic": "groups",
+        "Turns": "groups",
+        "FineTurns": "groups",
     },
 )

@@ -1,8 +1,26 @@
-"""From a representation to an answer: classes, neighbours, prototypes."""
+"""From a representation to an answer: classes, neighbours, prototypes. A head does not know how it is trained.
+
+classify.py       scores per class from an embedding, and predictions averaged over crops and sizes of one image
+clusters.py       the answer of a network whose embedding already scores clusters
+frozen.py         a trained encoder is taken as it is, and a linear machine learns the new task from its features
+layer_sweep.py    which stage of a frozen encoder serves a new task best, as a report
+neighbours.py     the labels of the nearest stored items vote, alone or mixed with a classifier
+patches.py        retrieval by parts
+"""
 
 from semblance.lazy import lazy
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
-    {},
+    {
+        "Linear": "classify",
+        "predict_crops": "classify",
+        "vote": "neighbours",
+        "NeighbourMix": "neighbours",
+        "FrozenSVM": "frozen",
+        "OffTheShelf": "frozen",
+        "LayerSweep": "layer_sweep",
+        "layer_sweep": "layer_sweep",
+        "PatchRetrieval": "patches",
+    },
 )

@@ -1,6 +1,13 @@
 """How weights change: the one loop, and the rules that share it.
 
-parts.py    what a rule works on: network, parts, feed, budget
+backprop.py      one gradient of one objective through the whole network, a first-order optimiser, a schedule
+checkpoint.py    weights, optimiser state and the place in the run, in one safetensors file
+devices.py       where to compute, in which precision and memory format, and how the process keeps its memory
+loop.py          every rule with a `step` trains through it
+parts.py         the network, what it should be good at, the training data as batches, and how long
+solve.py         what has a closed form, or a library's solver, instead of gradient steps
+survey.py        look at all training units once before learning from batches of them
+watch.py         all items mapped to nearly one direction, or to a few
 """
 
 from semblance.lazy import lazy
@@ -12,5 +19,12 @@ __getattr__, __dir__, __all__ = lazy(
         "Parts": "parts",
         "Feed": "parts",
         "Budget": "parts",
+        "chance": "parts",
+        "torch_chance": "parts",
+        "Backprop": "backprop",
+        "SolveHead": "solve",
+        "Nothing": "solve",
+        "choose_device": "devices",
+        "keep_pages": "devices",
     },
 )

@@ -1,15 +1,15 @@
-"""Where representations live: stores and indexes, and the conditions they are asked under.
+"""Where representations live: stores that survive a kill, and indexes that find the near ones.
 
-store.py        a SPACE folder: opened, changed by one commit at a time, closed
-view.py         one version of it, for reading: ids, vectors, attributes, conditions
-changes.py      what is done to its tables and segments inside a commit: append, bury, clear, compact
-database.py     the tables of space.db, connections to it, the record of a version
-segments.py     vectors in append-only files, mapped into memory
-columns.py      attributes between Arrow and SQLite
-where.py        conditions over attributes, compiled to SQL with bound parameters
-model_file.py   a model's tensors in one safetensors file named by its hash
-exact.py        search by looking at everything, in blocks; the Index contract over it
-atomic.py       files that are replaced as a whole, the writer's lock, a full disk said in one line
+atomic.py        changes to files that neither a kill, a full disk nor a second writer can leave half done
+changes.py       what is done to the tables and segments of a space inside one commit, which the caller opens and
+columns.py       attributes between an Arrow table and the columns of an SQLite table
+database.py      the tables of `space.db`, connections to it, and the record that says what the space is
+exact.py         the nearest items by looking at all of them, in blocks, so that memory is bounded whatever the
+model_file.py    tensors and what they are, in one safetensors file named by the hash of its content
+segments.py      float32 vectors in append-only files, whose named length is the truth
+store.py         a SPACE folder, of which `space.db` is the truth and which changes by one commit at a time
+view.py          one version of a space, for reading
+where.py         a small language of conditions over attributes, compiled to SQL with bound parameters
 """
 
 from semblance.lazy import lazy
@@ -18,7 +18,6 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "Store": "store",
-        "View": "view",
         "Exact": "exact",
         "scan": "exact",
         "compile_where": "where",

@@ -1,6 +1,15 @@
-"""Named compositions of all the rooms before: what a paper adds is a configuration here.
+"""Named compositions of all the rooms before: here a paper is a configuration.
 
-registry.py    the `@recipe` decorator, the table that is read without torch, settings and their check
+as_is.py         embeddings that exist already
+backbones.py     a backbone by name, and the width that objectives and heads will meet
+branches.py      two views of a picture, one predicting the other, without negatives
+catalogue.py     the catalogue's table as shipped: id, number, title, year, kind, room, family and rank of every
+contrast.py      what differs is who counts as a neighbour, and among how many one is chosen
+frozen.py        a net learns some labels, then a linear machine on its frozen features answers
+pretext.py       a task that the data sets itself, whose features are kept
+registry.py      named compositions of parts, and the table that lists them without importing torch
+supervised.py    a backbone, a linear head, cross-entropy
+triplets.py      embeddings in which like is nearer than unlike
 """
 
 from semblance.lazy import lazy
@@ -11,5 +20,6 @@ __getattr__, __dir__, __all__ = lazy(
         "Recipe": "registry",
         "Stage": "registry",
         "recipe": "registry",
+        "build": "registry",
     },
 )

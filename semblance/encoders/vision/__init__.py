@@ -1,6 +1,10 @@
 """Encoders of images.
 
-    stagenet.py    stem, stages of blocks, read-out: residual networks and their relatives
+    blocks.py        a few convolutions and the way around them
+    fused_norm.py    the compiled passes behind `norm.BatchNormAct`: bfloat16 activations as rows of channels, [P, C]
+    norm.py          an optional shortcut and an optional ReLU
+    rows.py          every classical backbone as one row of a table, read by `stagenet`
+    stagenet.py      a stem, stages of equal blocks that halve the image and widen the channels, and a read-out
 """
 
 from semblance.lazy import lazy
@@ -8,7 +12,8 @@ from semblance.lazy import lazy
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "stage_net": "stagenet",
         "StageNet": "stagenet",
+        "stage_net": "stagenet",
+        "on_images": "stagenet",
     },
 )
