@@ -1,0 +1,103 @@
+"""Few-shot: how well class means of a handful of labelled units name the others.
+
+    episode   draw some classes, `shots` gallery units of each and some query units; the nearest class mean answers
+    draw      all classes at once, `shots` gallery units of each, every query unit
+
+On the sphere the units are brought to unit length and the answer is the mean of largest cosine; in flat space the mean
+of least distance. Support comes from the gallery and queries from the test part, so no unit is on both sides.
+
+References: Snell et al. 2017, arXiv:1703.05175 (class means, episodes).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from semblance.analysis.uniformity import on_sphere
+
+QUERIES = 15  # of each class and episode at most
+BLOCK = 2**23  # numbers held at a time
+
+
+def answers(support: np.ndarray, queries: np.ndarray, geometry: str) -> np.ndarray:
+    """Support [..., ways, shots, d] and queries [..., Q, d] -> [..., Q], the way whose mean is nearest; ties: the first."""
+    means = support.mean(-2)
+    if geometry == "cosine":
+        means = means / np.maximum(np.linalg.norm(means, axis=-1, keepdims=True), np.finfo(means.dtype).tiny)
+    scores = queries @ means.swapaxes(-1, -2)
+    if geometry == "euclidean":
+        scores = scores - (means**2).sum(-1)[..., None, :] / 2
+    return scores.argmax(-1)
+
+
+class FewShot:
+    """Gallery and test units of the classes that both have; -1 is no class."""
+
+    def __init__(
+        self, train_z: np.ndarray, train_y: np.ndarray, test_z: np.ndarray, test_y: np.ndarray, geometry: str = "cosine"
+    ):
+        bring = on_sphere if geometry == "cosine" else np.asarray
+        self.gallery, self.queries, self.geometry = bring(train_z), bring(test_z), geometry
+        self.train_y, self.test_y = np.asarray(train_y), np.asarray(test_y)
+
+    def classes(self, shots: int) -> np.ndarray:
+        """Those with enough gallery units and at least one test unit."""
+        found, count = np.unique(self.train_y[self.train_y >= 0], return_counts=True)
+        return np.intersect1d(found[count >= shots], self.test_y)
+
+    def episodes(self, shots: int, ways: int = 5, episodes: int = 600, seed: int = 0) -> np.ndarray | None:
+        """Accuracy of each episode [episodes], or None with fewer than two classes. Fewer ways where classes are few."""
+        classes = self.classes(shots)
+        ways = min(ways, len(classes))
+        if ways < 2:
+            return None
+        rng = np.random.default_rng([seed, shots])
+        gallery = _Rows([np.flatnonzero(self.train_y == c) for c in classes])
+        asked = _Rows([np.flatnonzero(self.test_y == c) for c in classes])
+        queries = min(QUERIES, asked.most)
+        step = max(1, BLOCK // (ways * max(gallery.most, asked.most, (shots + queries) * self.gallery.shape[1])))
+        scores = []
+        for first in range(0, episodes, step):
+            count = min(step, episodes - first)
+            chosen = rng.random((count, len(classes))).argpartition(ways - 1, 1)[:, :ways]
+            support, _ = gallery.draw(chosen, shots, rng)
+            some, real = asked.draw(chosen, queries, rng)
+            found = answers(self.gallery[support], self.queries[some.reshape(count, -1)], self.geometry)
+            right = (found == np.repeat(np.arange(ways), queries)) & real.reshape(count, -1)
+            scores.append(right.sum(1) / real.sum((1, 2)))
+        return np.concatenate(scores)
+
+    def draws(self, shots: int = 5, draws: int = 20, seed: int = 0) -> np.ndarray | None:
+        """All classes at once -> right or not [draws, test units of these classes], or None with fewer than two."""
+        classes = self.classes(shots)
+        if len(classes) < 2:
+            return None
+        rng = np.random.default_rng([seed, shots, 1])
+        gallery = _Rows([np.flatnonzero(self.train_y == c) for c in classes])
+        asked = np.flatnonzero(np.isin(self.test_y, classes))
+        right = np.searchsorted(classes, self.test_y[asked])
+        scores = np.empty((draws, len(asked)))
+        for draw in range(draws):
+            support, _ = gallery.draw(np.arange(len(classes))[None], shots, rng)
+            scores[draw] = answers(self.gallery[support[0]], self.queries[asked], self.geometry) == right
+        return scores
+
+
+class _Rows:
+    """Positions of the units of each class, padded to the largest."""
+
+    def __init__(self, rows: list[np.ndarray]):
+        self.count = np.array([len(r) for r in rows])
+        self.most = int(self.count.max())
+        self.padded = np.zeros((len(rows), self.most), np.int64)
+        for i, row in enumerate(rows):
+            self.padded[i, : len(row)] = row
+
+    def draw(self, classes: np.ndarray, items: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Classes [E, ways] -> so many different positions of each [E, ways, items], and which are real: a class of
+        fewer has all of them and then padding."""
+        key = rng.random((*classes.shape, self.most), dtype=np.float32)
+        key[np.arange(self.most) >= self.count[classes][..., None]] = 2
+        order = key.argpartition(items - 1, -1)[..., :items] if items < self.most else key.argsort(-1)
+        real = np.take_along_axis(key, order, -1) < 2
+        return self.padded[classes[..., None], order], real
