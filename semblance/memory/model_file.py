@@ -7,22 +7,32 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from semblance.errors import Failed
 from semblance.memory.atomic import write_file
 
 
 def write_model(folder: Path, tensors: Mapping[str, Any], meta: Mapping[str, str]) -> str:
     """Writes numpy or torch tensors and the text entries of the header, synced -> the hash that names the file."""
+    content = _packed(tensors, dict(meta))
+    name = hashlib.sha256(content).hexdigest()[:32]
+    if not model_file(folder, name).exists():
+        write_file(model_file(folder, name), content)
+    return name
+
+
+def _packed(tensors: Mapping[str, Any], meta: dict[str, str]) -> bytes:
+    if all(isinstance(tensor, np.ndarray) for tensor in tensors.values()):
+        from safetensors.numpy import save as save_arrays
+
+        return save_arrays({name: np.ascontiguousarray(array) for name, array in tensors.items()}, metadata=meta)
     import torch
     from safetensors.torch import save
 
     # Cloned, since safetensors refuses tensors that share memory, as tied weights do.
     own = {name: torch.as_tensor(tensor).detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    content = save(own, metadata=dict(meta))
-    name = hashlib.sha256(content).hexdigest()[:32]
-    if not model_file(folder, name).exists():
-        write_file(model_file(folder, name), content)
-    return name
+    return save(own, metadata=meta)
 
 
 def model_file(folder: Path, name: str) -> Path:

@@ -108,6 +108,7 @@ class Appender:
         self.segments = list(named)
         self.rows = 0
         self._file: int | None = None
+        self._new_names = False
 
     def write(self, block: object) -> None:
         """Appends [n, dim]."""
@@ -127,7 +128,8 @@ class Appender:
     def finish(self) -> list[Segment]:
         """Syncs everything and returns all segments with their new lengths."""
         self._sync()
-        sync_folder(self.folder)
+        if self._new_names:
+            sync_folder(self.folder)
         return self.segments
 
     def close(self) -> None:
@@ -141,6 +143,7 @@ class Appender:
         # The generation in the name: a file's name is never used again for other rows while a reader may ask for it.
         name = f"{self.generation:06d}-{len(self.segments):04d}.f32"
         self.segments.append(Segment(name, 0))
+        self._new_names = True
 
     def _write(self, piece: Floats, last: Segment) -> None:
         if self._file is None:

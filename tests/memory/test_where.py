@@ -31,7 +31,9 @@ KINDS = {
     "day": pa.date32(),
     "taken": pa.timestamp("ms"),
 }
-SQL = re.compile(r'("(year|score|City|two words|ok|day|taken)"|\?|AND|OR|NOT|IN|LIKE|ESCAPE|BETWEEN|IS|NULL|[<>=(), ])+')
+SQL = re.compile(
+    r'("(year|score|City|two words|ok|day|taken)"|\?|AND|OR|NOT|IN|LIKE|ESCAPE|BETWEEN|IS|NULL|[<>=(), ])+'
+)
 SIGNS = {"=": operator.eq, "<>": operator.ne, "!=": operator.ne, "==": operator.eq}
 SIGNS |= {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
@@ -97,7 +99,10 @@ def leaf(draw: st.DrawFn) -> Condition:
             f"{written(value)} {sign} {name}",
             lambda row: None if row[column] is None else SIGNS[sign](value, row[column]),
         )
-    return f"{name} {sign} {written(value)}", lambda row: None if row[column] is None else SIGNS[sign](row[column], value)
+    return (
+        f"{name} {sign} {written(value)}",
+        lambda row: None if row[column] is None else SIGNS[sign](row[column], value),
+    )
 
 
 def ascii_lower(text: str) -> str:
@@ -228,7 +233,10 @@ def test_what_is_no_condition_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("yaer = 1", r"no column 'yaer': did you mean year.*\(the columns: City, day, ok, score, taken, two words, year"),
+        (
+            "yaer = 1",
+            r"no column 'yaer': did you mean year.*\(the columns: City, day, ok, score, taken, two words, year",
+        ),
         ('City = "Oslo"', "text is written in single quotes"),
         ("year = ", "character"),
         ("year = 1 and", "character"),
