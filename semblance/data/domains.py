@@ -1,28 +1,37 @@
 """Domains: which kind of data each input is, which recipe it gets by default, which ones `rank` compares on it.
 
-One table, `DOMAINS`; a plugin or a later domain is one row more. `recognise` looks at file kinds, columns and shapes
-(headers only, never the data) and says what it found and why. Where two domains fit, the user chooses by `--domain`.
+One table, `DOMAINS`; a later domain is one row more. What has no row yet is known by its look all the same (`ELSEWHERE`),
+and gets a clear answer. Where two domains fit, the user chooses by `--domain`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from semblance.data.arrays import domain_of, read_arrays
 from semblance.data.dataset import ArrayDataset
-from semblance.errors import SemblanceError
+from semblance.data.images import SUFFIXES, image_files
+from semblance.data.tables import as_table, features, read_table, roles
+from semblance.errors import SemblanceError, unknown
 
 
 @dataclass(frozen=True)
 class Domain:
-    """A row. `files` are the suffixes that lead here by themselves, `reads` says the rest in words; `default` picks the
-    recipe for a dataset; `ranked` are the recipes `rank` runs when none is named (those whose needs are met)."""
+    """A row. `files` are the suffixes that lead here by themselves, `fits` says whether a table's columns do and names
+    them, `reads` says all of it in words. `default` picks the recipe for a dataset; `ranked` are the recipes that `rank`
+    runs when none is named (those whose needs are met)."""
 
     name: str
     reads: str
-    files: tuple[str, ...]
+    files: frozenset[str]
+    fits: Callable[[pa.Table], list[str]]
     default: Callable[[ArrayDataset], str]
     ranked: tuple[str, ...]
 
@@ -41,14 +50,16 @@ DOMAINS: dict[str, Domain] = {
         Domain(
             "images",
             "a folder of images, an image file, a list of image files, or uint8 arrays [N, H, W] or [N, H, W, 3]",
-            (),
+            SUFFIXES,
+            lambda table: [],
             _for_images,
             ("simclr", "simsiam", "rotnet", "instance-discrimination", "supcon", "supervised"),
         ),
         Domain(
             "vectors",
             "float arrays [N, d], or tables with numeric columns or one column of vectors",
-            (),
+            frozenset({".npy", ".npz"}),
+            lambda table: features(table, roles(table)),
             _for_vectors,
             ("as-is", "icon"),
         ),
@@ -56,6 +67,134 @@ DOMAINS: dict[str, Domain] = {
 }
 
 NEED_LABELS = ("supcon", "supervised")
+TABLES = frozenset({".csv", ".tsv", ".parquet", ".pq"})
+ARRAYS = frozenset({".npy", ".npz"})
+
+EDGES = ({"source", "target"}, {"src", "dst"}, {"from", "to"}, {"head", "tail"}, {"u", "v"})
+WRITTEN = {"text", "body", "sentence", "document", "abstract", "sentence1", "sentence2"}
+ELSEWHERE: dict[str, frozenset[str]] = {
+    "points": frozenset({".ply", ".off", ".pcd", ".xyz", ".las"}),
+    "complex": frozenset({".obj", ".stl"}),
+    "graph": frozenset({".edges", ".edgelist", ".gml", ".graphml", ".mtx"}),
+    "text": frozenset({".txt", ".md", ".jsonl"}),
+    "series": frozenset({".wav", ".ts"}),
+}
+"""Domains without a row yet, by the files that lead to them."""
+PICKLES = frozenset({".pkl", ".pickle", ".joblib", ".pt", ".pth"})
+NAMES = DOMAINS.keys() | ELSEWHERE.keys() | {"graphs", "hypergraph", "events", "interactions", "networks", "functions"}
+
+
+def infer(data: Any) -> str:
+    """The domain of a path or an object, by file kind, columns and shape."""
+    if isinstance(data, str | Path):
+        path = Path(data)
+        kind = kind_of(path)
+        if kind in ("folder", "image"):
+            return "images"
+        return infer(read_arrays(path) if kind == "arrays" else read_table(path))
+    if isinstance(data, Mapping):
+        return built(domain_of(data), "the file")
+    if isinstance(data, np.ndarray):
+        return domain_of({"x": data})
+    if isinstance(data, list | tuple):
+        return "images"
+    table = as_table(data)
+    if table is None:
+        raise SemblanceError(f"data is a {type(data).__name__}: give a path, the name of a set, an array or a table")
+    return of_table(table)
+
+
+def of_table(table: pa.Table) -> str:
+    """The domain whose columns a table has."""
+    fits = {name: row.fits(table) for name, row in DOMAINS.items()} | _elsewhere(table)
+    edges = set(fits.get("graph", ()))
+    if edges >= set(fits["vectors"]):  # the ends of edges are numbers, and no vectors
+        fits["vectors"] = []
+    fits = {name: columns for name, columns in fits.items() if columns}
+    if len(fits) > 1:
+        told = " and ".join(f"{name} (columns {_some(columns)})" for name, columns in fits.items())
+        known = " or ".join(name for name in fits if name in DOMAINS)
+        raise SemblanceError(f"the table fits {told}: choose by --domain {known}")
+    if not fits:
+        raise SemblanceError(
+            f"the table has no column of numbers or vectors, only {_some(table.column_names)}: give some, or name --domain"
+        )
+    return built(next(iter(fits)), "the table")
+
+
+def kind_of(path: Path) -> str:
+    """folder, image, arrays or table; an error for what is none of these."""
+    if not path.exists():
+        near = unknown("file, folder or known set", str(path), _near(path))
+        raise SemblanceError(f"{near} (semblance data list names the sets)")
+    if path.is_dir():
+        _check_folder(path)
+        return "folder"
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        return "image"
+    if suffix in ARRAYS:
+        return "arrays"
+    if suffix in TABLES:
+        return "table"
+    if suffix in PICKLES:
+        raise SemblanceError(f"{path} is a pickle, and these are never read: save the vectors by np.save as .npy")
+    for domain, suffixes in ELSEWHERE.items():
+        if suffix in suffixes:
+            raise not_built(domain, str(path))
+    raise SemblanceError(
+        f"{path} is of no known kind ({suffix or 'no suffix'}): give a folder of images, .npy, .npz, .csv or .parquet"
+    )
+
+
+def built(domain: str, what: str = "the data") -> str:
+    """This domain, if it has a row."""
+    if domain in DOMAINS:
+        return domain
+    if domain in NAMES:
+        raise not_built(domain, what)
+    raise unknown("domain", domain, DOMAINS)
+
+
+def _check_folder(path: Path) -> None:
+    """A folder is images: say so clearly where it is empty, holds something else, or both."""
+    beside = sorted(f.name for f in path.iterdir() if not f.name.startswith("."))
+    arrays = [f for f in beside if os.path.splitext(f)[1].lower() in ARRAYS]
+    if next(image_files(path), None) is not None:
+        if arrays:
+            raise SemblanceError(
+                f"{path} holds images and {_some(arrays)}, so images and vectors both fit: choose by --domain images, "
+                "or give the file"
+            )
+        return
+    if not beside:
+        raise SemblanceError(f"{path} is empty: give a folder that holds images")
+    others = [f for f in beside if os.path.splitext(f)[1].lower() in ARRAYS | TABLES]
+    if others:
+        raise SemblanceError(f"{path} holds no images, but {_some(others)}: give that file")
+    for domain, suffixes in ELSEWHERE.items():
+        if any(os.path.splitext(f)[1].lower() in suffixes for f in beside):
+            raise not_built(domain, str(path))
+    raise SemblanceError(f"{path} holds no images, only {_some(beside)}: give a folder of .png, .jpg, .tif, ... files")
+
+
+def _elsewhere(table: pa.Table) -> dict[str, list[str]]:
+    """Domains without a row that the columns look like."""
+    lower = {name.lower(): name for name in table.column_names}
+    written = [lower[n] for n in lower if n in WRITTEN and not pa.types.is_nested(table.schema.field(lower[n]).type)]
+    edges = next(([lower[n] for n in sorted(pair)] for pair in EDGES if pair <= lower.keys()), [])
+    return {"text": written, "graph": edges}
+
+
+def _near(path: Path) -> list[str]:
+    from semblance.data.named import sets
+
+    beside = [str(path.parent / f) for f in os.listdir(path.parent)] if path.parent.is_dir() else []
+    return [*sets(), *(f.removeprefix("./") for f in beside)]
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4:,} more" if len(names) > 4 else "")
 
 
 def labelled(dataset: ArrayDataset) -> float:

@@ -1,14 +1,28 @@
-"""Loading: whatever the user has -> a dataset, with the domain inferred and said."""
+"""Loading: whatever the user has -> a dataset, with the domain inferred and said.
+
+a folder of images, an image, a list of images        images.py
+.npy, .npz, NumPy arrays, tensors                     arrays.py
+.csv, .parquet, data frames of any library            tables.py, vectors.py
+the name of a known set                               named.py
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from semblance.data import named
-from semblance.data.arrays import from_array
+import numpy as np
+import pyarrow as pa
+
+from semblance.data import named, tables, vectors
+from semblance.data.arrays import from_arrays, read_arrays
 from semblance.data.dataset import ArrayDataset
+from semblance.data.domains import built, infer, kind_of
+from semblance.data.images import from_files, from_folder
 from semblance.data.moments import shape_of
+from semblance.errors import SemblanceError
 
 __all__ = ["load", "shape_of"]
 
@@ -24,8 +38,127 @@ def load(
     seed: int = 0,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> ArrayDataset:
+    """Data as a dataset.
+
+    data: a path, the name of a known set, an array (uint8 [N, H, W] or [N, H, W, 3]: images; numbers [N, d]: vectors), a
+    tensor, a table of any library, a list of image files, or a dataset, which passes through. domain overrides what is
+    inferred. label and id_column name columns; `labels` gives the labels of arrays themselves. size is that of images,
+    (height, width) or one number. seed draws the splits where none are given. Dataset.notes say what was chosen.
+    """
+    if domain is not None:
+        built(domain, f"--domain {domain}")
     if isinstance(data, ArrayDataset):
         return data
+    dataset = _load(data, domain, label, id_column, size, labels, seed, progress)
+    if domain is not None and dataset.domain != domain:
+        raise SemblanceError(f"the data is {dataset.domain} and cannot be read as {domain}: leave --domain out")
+    return dataset
+
+
+def _load(
+    data: Any,
+    domain: str | None,
+    label: str | None,
+    id_column: str | None,
+    size: int | tuple[int, int] | None,
+    labels: Any,
+    seed: int,
+    progress: Callable[[int, int, str], None] | None,
+) -> ArrayDataset:
     if named.is_name(data):
-        return named.read(data, seed)
-    return from_array(data, labels=labels, seed=seed)
+        dataset = named.read(data, label=label, size=size, seed=seed)
+        if Path(data).exists():
+            hint = f"{data} is the known set: for the file or folder of this name say ./{data}"
+            dataset = replace(dataset, notes=(*dataset.notes, hint))
+        return dataset
+    known: dict[str, Any] = {}
+    if isinstance(data, str | Path):
+        path = Path(data).expanduser()
+        if domain == "images" and path.is_dir():
+            kind = "folder"
+        else:
+            kind = kind_of(path)
+        if kind == "folder":
+            return from_folder(path, size=size, label=label, id_column=id_column, seed=seed, progress=progress)
+        if kind == "image":
+            return from_files([path], size=size, label=label, seed=seed)
+        known = {"source": str(data), "name": path.stem}
+        data = read_arrays(path) if kind == "arrays" else tables.read_table(path)
+    elif isinstance(data, list | tuple) and data and all(isinstance(item, str | Path) for item in data):
+        return from_files(data, size=size, label=label, seed=seed, progress=progress)
+    what = known.get("source") or "the data"
+    if isinstance(data, list | tuple):
+        data = _stacked(data)
+    data = _as_numpy(data)
+    if isinstance(data, np.ndarray):
+        data = {"x": data}
+    if isinstance(data, Mapping):
+        arrays = dict(data)
+        if labels is not None:
+            arrays["labels"] = _column(labels)
+        domain = domain or infer(arrays)
+        dataset = from_arrays(arrays, domain, label=label, size=size, seed=seed, what=what, **known)
+        return replace(dataset, notes=(f"domain: {domain} (array {list(dataset.x.shape)})", *dataset.notes))
+    return _from_table(data, domain, label, id_column, labels, seed, what, known)
+
+
+def _from_table(
+    data: Any,
+    domain: str | None,
+    label: str | None,
+    id_column: str | None,
+    labels: Any,
+    seed: int,
+    what: str,
+    known: dict[str, Any],
+) -> ArrayDataset:
+    table = tables.as_table(data)
+    if table is None:
+        raise SemblanceError(f"data is a {type(data).__name__}: give a path, the name of a set, an array or a table")
+    if not table.num_rows:
+        raise SemblanceError(f"{what} is empty ({table.num_columns} columns and no row): give at least one row")
+    if labels is not None:
+        table = table.append_column("labels", pa.array(_column(labels).tolist()))
+        label = "labels"
+    tables.roles(table, label, id_column)  # a mistyped column is the first thing to say
+    domain = domain or infer(table)
+    if domain != "vectors":
+        raise SemblanceError(f"{what} is a table and cannot be read as {domain}: give the images' folder")
+    found = tables.parts(table, label, id_column)
+    note = f"domain: vectors (table of {table.num_rows:,} rows, {found.x.shape[1]:,} numbers each)"
+    return vectors.from_parts(found, what=what, seed=seed, notes=(note, *found.notes), **known)
+
+
+def _stacked(items: list[Any] | tuple[Any, ...]) -> np.ndarray:
+    """Rows in a list -> one array; an error where they have different lengths."""
+    if not items:
+        raise SemblanceError("the data is an empty list: give at least one item")
+    try:
+        rows = [np.asarray(_as_numpy(item)) for item in items]
+    except ValueError as error:
+        raise SemblanceError(f"the data is ragged ({str(error).splitlines()[0]}): give rows of one length") from None
+    shapes = [row.shape for row in rows]
+    if len(set(shapes)) > 1:
+        row = next(i for i, shape in enumerate(shapes) if shape != shapes[0])
+        raise SemblanceError(
+            f"the data is ragged: row {row} has shape {list(shapes[row])}, row 0 {list(shapes[0])}: give rows of one length"
+        )
+    return np.stack(rows)
+
+
+def _as_numpy(data: Any) -> Any:
+    """Tensors as arrays; anything else as it is."""
+    if type(data).__module__.partition(".")[0] == "torch" and hasattr(data, "detach"):
+        return data.detach().cpu().float().numpy() if data.is_floating_point() else data.detach().cpu().numpy()
+    return data
+
+
+def _column(labels: Any) -> np.ndarray:
+    labels = _as_numpy(labels)
+    if hasattr(labels, "to_numpy"):
+        labels = labels.to_numpy()
+    if isinstance(labels, np.ndarray):
+        return labels
+    held = np.empty(len(labels), dtype=object)
+    held[:] = list(labels)
+    return held

@@ -12,20 +12,26 @@ import hashlib
 import importlib
 import json
 import os
+import zipfile
+import zlib
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
-from semblance.data.assemble import assemble
+from semblance.data.arrays import from_arrays
 from semblance.data.dataset import ArrayDataset
 from semblance.data.domains import DOMAINS, not_built
-from semblance.data.splits import from_words
 from semblance.errors import SemblanceError, unknown
 
+ROLES = frozenset(
+    {"x", "y", "names", "group", "split", "split_names", "class_names"}
+    | {f"{part}_{role}" for part in ("train", "val", "test") for role in "xy"}
+)
+"""The roles of known.json that make a dataset of images or vectors."""
 KNOWN = Path(__file__).with_name("known.json")
 
 
@@ -142,7 +148,9 @@ def describe(name: str, check: bool = False) -> dict[str, Any]:
     return told
 
 
-def read(name: str, seed: int = 0) -> ArrayDataset:
+def read(
+    name: str, *, label: str | None = None, size: int | tuple[int, int] | None = None, seed: int = 0
+) -> ArrayDataset:
     """The set in memory, as its entry says which array is what."""
     entry = _entry(name)
     if entry["domain"] not in DOMAINS:
@@ -150,34 +158,17 @@ def read(name: str, seed: int = 0) -> ArrayDataset:
     if not _present(entry):
         raise SemblanceError(get(name))
     arrays = _called(entry) if "library" in entry else _stored(entry)
-    pairs = [part for part in ("train", "test") if f"{part}_x" in arrays]
-    x = np.concatenate([arrays[f"{part}_x"] for part in pairs]) if pairs else arrays["x"]
-    y = np.concatenate([arrays[f"{part}_y"] for part in pairs]) if pairs else arrays.get("y")
-    ids, splits = None, None
-    if pairs:
-        lengths = [len(arrays[f"{part}_x"]) for part in pairs]
-        ids = [f"{part}/{i}" for part, length in zip(pairs, lengths, strict=True) for i in range(length)]
-        bounds = np.cumsum([0, *lengths])
-        splits = {part: np.arange(bounds[k], bounds[k + 1]) for k, part in enumerate(pairs)}
-    elif "split" in arrays:
-        names = arrays.get("split_names")
-        splits = from_words(arrays["split"] if names is None else names[arrays["split"]])
-    if "names" in arrays:
-        ids = arrays["names"].astype(str).tolist()
-    targets, classes = _targets(y, arrays.get("class_names"))
-    return assemble(
+    dataset = from_arrays(
+        _bytes(arrays) if entry["domain"] == "images" else arrays,
         entry["domain"],
-        _items(entry, x),
-        ids=ids,
-        targets=targets,
-        classes=classes,
-        attributes=_attributes(arrays, len(x), targets, classes),
-        splits=splits,
+        label=label,
+        size=size,
         seed=seed,
+        what=f"the set {name}",
         name=name,
         source=name,
-        notes=(f"domain: {entry['domain']} (the set {name}, {len(x):,} items)",),
     )
+    return replace(dataset, notes=(f"domain: {entry['domain']} (the set {name}, {len(dataset):,} items)",))
 
 
 def _entry(name: str) -> dict[str, Any]:
@@ -193,20 +184,26 @@ def _present(entry: dict[str, Any]) -> bool:
 
 
 def _stored(entry: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Role -> array. Several attributes stay under their own names, as `attribute NAME`."""
+    """What a set is made of, by role; attributes under their own names, and the class of each unit's group by name."""
     path = folder() / entry["file"]
+    roles = {role: name for role, name in entry["arrays"].items() if role in ROLES}
     try:
         with np.load(path, allow_pickle=False) as held:
-            own = {f"attribute {name}": held[name] for name in entry["arrays"].get("attributes", ())}
-            return own | {role: held[array] for role, array in entry["arrays"].items() if isinstance(array, str)}
-    except (OSError, ValueError, KeyError) as error:
+            arrays = {role: held[name] for role, name in roles.items()}
+            arrays |= {name: held[name] for name in entry["arrays"].get("attributes", ())}
+            if "group_names" in entry["arrays"]:
+                arrays["group"] = held[entry["arrays"]["group_names"]][arrays["group"]]
+            if "image_hw" in entry["arrays"]:
+                arrays["height"], arrays["width"] = held[entry["arrays"]["image_hw"]].T
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise SemblanceError(
             f"{path} cannot be read ({error}): get it anew, see semblance data get {entry['name']}"
         ) from None
+    return arrays
 
 
 def _called(entry: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Role -> array of a bundled set: `library.module.function('literal')`, taken apart rather than evaluated."""
+    """The same for a bundled set: `library.module.function('literal')`, taken apart rather than evaluated."""
     call = ast.parse(entry["call"], mode="eval").body
     assert isinstance(call, ast.Call), entry["call"]
     module, _, function = ast.unparse(call.func).rpartition(".")
@@ -216,38 +213,11 @@ def _called(entry: dict[str, Any]) -> dict[str, np.ndarray]:
         raise SemblanceError(f"{entry['name']} cannot be had from {entry['library']}: {error}") from None
     if isinstance(held, np.ndarray):
         return {"x": held[None]}  # one photograph
-    return {role: np.asarray(held[array]) for role, array in entry["arrays"].items()}
+    return {role: np.asarray(held[array]) for role, array in entry["arrays"].items() if role in ROLES}
 
 
-def _items(entry: dict[str, Any], x: np.ndarray) -> np.ndarray:
-    """x as datasets hold it: uint8 [N, C, H, W], or float32 [N, d]."""
-    if entry["domain"] == "vectors":
-        return np.ascontiguousarray(x, np.float32)
-    if x.dtype != np.uint8:  # scikit-learn's digits count 0 to 16 dark pixels of a 4x4 block
-        x = np.round(x * (255 / 16)).astype(np.uint8)
-    return np.ascontiguousarray(x[:, None] if x.ndim == 3 else np.moveaxis(x, 3, 1))
-
-
-def _targets(y: np.ndarray | None, names: np.ndarray | None) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    if y is None or y.ndim != 1:
-        return {}, ()
-    if y.dtype.kind == "f":
-        return {"labels": y.astype(np.float64)}, ()
-    y = y.astype(np.int64)
-    return {"labels": y}, tuple(map(str, range(y.max() + 1) if names is None else names.tolist()))
-
-
-def _attributes(
-    arrays: dict[str, np.ndarray], units: int, targets: dict[str, np.ndarray], classes: tuple[str, ...]
-) -> pa.Table:
-    columns: dict[str, Any] = {"row": np.arange(units)}
-    if classes:
-        columns["class"] = pa.array([classes[c] if c >= 0 else None for c in targets["labels"]], pa.string())
-    if "group" in arrays:
-        columns["group"] = pa.array(arrays["group_names"].astype(str)[arrays["group"]])
-    if "image_hw" in arrays:
-        columns["height"], columns["width"] = arrays["image_hw"].T
-    for role, column in arrays.items():
-        if role.startswith("attribute "):
-            columns[role.removeprefix("attribute ")] = column
-    return pa.table(columns)
+def _bytes(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """scikit-learn's digits count the dark pixels of 4 x 4 blocks, 0 to 16: brought to 0 to 255."""
+    if arrays.get("x", np.empty(0, np.uint8)).dtype == np.uint8:
+        return arrays
+    return {**arrays, "x": np.round(arrays["x"] * (255 / 16)).astype(np.uint8)}

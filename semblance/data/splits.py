@@ -64,22 +64,22 @@ def drawn(units: int, labels: np.ndarray | None, seed: int = 0, share: float = 0
 
 
 def from_words(words: Sequence[object]) -> dict[str, np.ndarray] | None:
-    """A word per unit -> splits, or None where the words are not those of splits or none says train.
+    """A word per unit -> splits, or None where the words are not those of splits, or do not tell train from another.
 
     Units without a word are in no split. Where no unit is test, validation stands in.
     """
     known = [None if w is None else WORDS.get(str(w).strip().lower(), "") for w in words]
-    if "" in known or "train" not in known:
+    if "" in known or "train" not in known or not {"test", "val"} & set(known):
         return None
     column = np.array([w or "" for w in known])
     splits = {name: np.flatnonzero(column == name) for name in dict.fromkeys(w for w in known if w)}
     if "test" not in splits:
-        splits["test"] = splits.pop("val", np.empty(0, np.int64))
+        splits["test"] = splits.pop("val")
     return splits
 
 
 def checked(splits: Mapping[str, np.ndarray], units: int) -> dict[str, np.ndarray]:
-    """Given splits as int64 positions, `train` and `test` among them; overlap and positions that do not exist are errors."""
+    """Given splits as int64 positions, `train` and `test` among them; each unit stands in one of them at most."""
     ready = {name: np.asarray(rows, dtype=np.int64) for name, rows in splits.items()}
     if not len(ready.get("train", ())):
         raise SemblanceError(f"the splits are {', '.join(ready) or 'none'}: one of them has to be train, and not empty")

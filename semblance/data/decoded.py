@@ -1,0 +1,188 @@
+"""Image files -> one array of bytes, in bounded memory.
+
+The heads of all files are read first (size, colour, EXIF), then each picture is decoded once, brought to the data set's
+size and written to its place in the cache; the next load of unchanged files maps what is there. A cache entry is a folder
+(`x.bin`, the bytes of uint8 [N, C, H, W], and `facts.json`) that appears by one rename, so that two processes may write
+the same one. Its name holds the folder, the options, and every file's path, size and time of change. The cache is the
+user's cache folder, or the one named by SEMBLANCE_CACHE.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from semblance.data.pictures import Bad, Header, decode, header, pair, quiet
+from semblance.errors import Failed, SemblanceError
+
+SMALL = 64
+"""Pictures of one common size up to this are kept as they are; all others come to this size unless told."""
+FORMAT = 1
+"""Of cache entries; raise it when the same files would decode to other bytes."""
+AT_A_TIME = 256
+THREADS = min(8, (os.cpu_count() or 1) + 1)
+
+Progress = Callable[[int, int, str], None]
+Size = int | tuple[int, int] | None
+
+
+def read_pictures(
+    files: list[Path], names: list[str], place: str | None, size: Size, progress: Progress | None
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Pictures uint8 [N, C, H, W] and the facts of those that could be read: `kept` (their positions among the files),
+    `shape`, `content` (hash), `skipped` (name, why), and per picture `bytes`, `width`, `height`, `taken`.
+
+    From the cache where it has them, else decoded: into the cache under the name of their place, or without one into
+    memory. size: (height, width) or one number; None keeps a common size of at most 64 pixels a side, else takes 64 x 64.
+    """
+    size = None if size is None else pair(size)
+    if place is None:
+        return _decode_all(files, names, size, progress, None)
+    where = hashlib.blake2b(repr((FORMAT, place, size)).encode("utf-8", "surrogateescape"), digest_size=8)
+    what = hashlib.blake2b(digest_size=12)
+    for name, file in zip(names, files, strict=True):
+        what.update(f"{name}\0{_stamp(file)}\n".encode())
+    try:
+        cache = _cache()
+        entry = cache / f"{where.hexdigest()}-{what.hexdigest()}"
+        if not (entry / "facts.json").is_file():
+            _write(cache, entry, files, names, size, progress)
+        facts = json.loads((entry / "facts.json").read_text(encoding="utf-8"))
+        return np.memmap(entry / "x.bin", np.uint8, "r", shape=tuple(facts["shape"])), facts
+    except OSError as error:
+        raise Failed(
+            f"the cache of decoded images cannot be used ({error.strerror or error}: {error.filename or _place()}): "
+            "make room, or name another folder by SEMBLANCE_CACHE"
+        ) from None
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    try:
+        stat = os.stat(file)
+    except OSError:  # a link to nothing: it will be skipped when it is read
+        return 0, 0
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _place() -> Path:
+    given = os.environ.get("SEMBLANCE_CACHE")
+    if given:
+        return Path(given).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("semblance")
+
+
+def _cache() -> Path:
+    folder = _place() / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(".writing-*"):  # by a process that was killed
+        if time.time() - left.stat().st_mtime > 86400:
+            shutil.rmtree(left, ignore_errors=True)
+    return folder
+
+
+def _write(
+    cache: Path, entry: Path, files: list[Path], names: list[str], size: Size, progress: Progress | None
+) -> None:
+    writing = Path(tempfile.mkdtemp(prefix=".writing-", dir=cache))
+    try:
+        _, facts = _decode_all(files, names, size, progress, writing / "x.bin")
+        (writing / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+        try:
+            os.rename(writing, entry)
+        except OSError:
+            if not (entry / "facts.json").is_file():  # else another process was faster, and its entry is as good
+                raise
+        for old in cache.glob(f"{entry.name.partition('-')[0]}-*"):
+            if old != entry:  # the same folder before it changed
+                shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(writing, ignore_errors=True)
+
+
+def _decode_all(
+    files: list[Path], names: list[str], size: Size, progress: Progress | None, out: Path | None
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Heads, then pictures, into a file or an array; what cannot be read is left out and its place taken by the next."""
+    Image.init()  # pillow fills its tables of formats here, which threads should not do at once
+    skipped: list[tuple[str, str]] = []
+    with quiet(), ThreadPoolExecutor(THREADS) as pool:
+        heads = list(_in_order(pool, lambda f: _tried(header, f), files, None))
+        good = [i for i, head in enumerate(heads) if isinstance(head, Header)]
+        skipped += [(names[i], str(head)) for i, head in enumerate(heads) if not isinstance(head, Header)]
+        _enough(skipped, len(files))
+        channels = 1 if all(heads[i].grey for i in good) else 3
+        shape = (channels, *_size([heads[i] for i in good], size))
+        told = _in_order(pool, lambda i: _tried(decode, files[i], shape[1:], channels), good, progress)
+        kept, digest = [], hashlib.blake2b(repr(shape).encode(), digest_size=16)
+        x = np.empty((len(good), *shape), np.uint8) if out is None else np.empty((0, *shape), np.uint8)
+        with open(out or os.devnull, "wb") as file:
+            for i, picture in zip(good, told, strict=True):
+                if isinstance(picture, Bad):
+                    skipped.append((names[i], str(picture)))
+                    continue
+                digest.update(picture.data)
+                if out is None:
+                    x[len(kept)] = picture
+                else:
+                    file.write(picture.data)
+                kept.append(i)
+        _enough(skipped, len(files))
+    facts = {
+        "kept": kept,
+        "shape": [len(kept), *shape],
+        "content": digest.hexdigest(),
+        "skipped": sorted(skipped),
+        "bytes": [os.stat(files[i]).st_size for i in kept],
+        "width": [heads[i].width for i in kept],
+        "height": [heads[i].height for i in kept],
+        "taken": [None if heads[i].taken is None else heads[i].taken.isoformat() for i in kept],
+    }
+    return x[: len(kept)], facts
+
+
+def _tried(work: Callable[..., Any], *args: Any) -> Any:
+    """The result, or the Bad that says why there is none."""
+    try:
+        return work(*args)
+    except Bad as bad:
+        return bad
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[Any], Any], items: Sequence[Any], progress: Progress | None
+) -> Iterable[Any]:
+    """Results one after the other, with no more than a few hundred under way."""
+    for start in range(0, len(items), AT_A_TIME):
+        yield from pool.map(work, items[start : start + AT_A_TIME])
+        if progress is not None:
+            progress(min(start + AT_A_TIME, len(items)), len(items), "reading images")
+
+
+def _size(heads: list[Header], size: tuple[int, int] | None) -> tuple[int, int]:
+    if size is not None:
+        return size
+    common = {(h.height, h.width) for h in heads}
+    only = next(iter(common))
+    return only if len(common) == 1 and max(only) <= SMALL else (SMALL, SMALL)
+
+
+def _enough(skipped: list[tuple[str, str]], files: int) -> None:
+    if 2 * len(skipped) > files or len(skipped) == files:
+        name, why = skipped[0]
+        raise SemblanceError(
+            f"{len(skipped):,} of {files:,} images cannot be read, the first of them {name!r} ({why}): "
+            "check that the files are whole"
+        )
