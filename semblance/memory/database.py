@@ -56,11 +56,13 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
     """A connection in autocommit mode: transactions are begun and ended by name."""
     mode = "mode=rw" if write else "mode=ro"
     if not write and not can_write(path.parent):
-        # Where SQLite cannot make its shared memory, a log that was folded in lets the file be read as it is.
-        log = path.with_name(path.name + "-wal")
-        if log.exists() and log.stat().st_size:
-            raise Failed(f"{path.parent}: space.db has changes that are not folded in yet, and the folder is read-only")
-        mode = "mode=ro&immutable=1"
+        # SQLite cannot make its shared memory here. It needs none where the log was folded in; where the log holds
+        # changes, the shared memory that a killed writer left will do.
+        log, shared = (path.with_name(path.name + end) for end in ("-wal", "-shm"))
+        if not log.exists() or not log.stat().st_size:
+            mode = "mode=ro&immutable=1"
+        elif not shared.exists():
+            raise Failed(f"{path.parent}: has changes in {log.name} that a read-only folder hides: open a copy of it")
     connection = sqlite3.connect(
         f"file:{quote(str(path.resolve()))}?{mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=30
     )

@@ -275,7 +275,11 @@ class Store:
             database.write_record(connection, record._replace(manifest={**record.manifest, **free_entries(entries)}))
 
     def compact(self) -> None:
-        """Rewrites the vectors of the live items and drops the rest: removed items and all older versions."""
+        """Rewrites the vectors of the live items and drops the rest: removed items and all older versions.
+
+        Removed items are gone from the files then, byte for byte. It needs room for the live vectors and a copy of
+        space.db while it works. Additions and removals call it when a third of what is stored belongs to nobody.
+        """
         with self._change() as (connection, record):
             before = self.refresh()  # the version that this change starts from: no other writer is there
             blank = record._replace(generation=record.generation + 1, segments=[])

@@ -69,7 +69,7 @@ def test_items_are_added_behind_and_removed_without_moving_the_others(tmp_path: 
 def test_an_id_that_is_there_is_refused_unless_it_is_to_be_updated(tmp_path: Path) -> None:
     with make(tmp_path / "s") as store:
         version = store.version
-        with pytest.raises(SemblanceError, match="'item-3'.*in the space already"):
+        with pytest.raises(SemblanceError, match=r"'item-3'.*in the space already"):
             store.add(["fresh", "item-3"], numbers(2), table(2))
         with pytest.raises(SemblanceError, match="'x' came twice"):
             store.add(["x", "x"], numbers(2), table(2), update=True)
@@ -155,16 +155,15 @@ def test_vectors_in_one_piece_are_mapped_and_not_copied(tmp_path: Path) -> None:
 
 
 def test_a_view_stays_what_it_was_while_the_space_moves_on(tmp_path: Path) -> None:
-    with make(tmp_path / "s") as store:
-        with Store.open(tmp_path / "s") as reader:
-            old = reader.view
-            store.add(["new"], numbers(1), table(1))
-            store.remove(["item-4"])
-            assert reader.count == 30 and old.ids() == names(30) and old.row_of("item-4") == 4
-            assert old.rows_where("year >= 0").tolist() == list(range(30))
-            now = reader.refresh()
-            assert now.count == 30 and now.ids()[-1] == "new" and "item-4" not in now.ids()
-            assert reader.refresh() is now
+    with make(tmp_path / "s") as store, Store.open(tmp_path / "s") as reader:
+        old = reader.view
+        store.add(["new"], numbers(1), table(1))
+        store.remove(["item-4"])
+        assert reader.count == 30 and old.ids() == names(30) and old.row_of("item-4") == 4
+        assert old.rows_where("year >= 0").tolist() == list(range(30))
+        now = reader.refresh()
+        assert now.count == 30 and now.ids()[-1] == "new" and "item-4" not in now.ids()
+        assert reader.refresh() is now
 
 
 def test_compaction_keeps_the_living_and_takes_the_bytes_of_the_dead(tmp_path: Path) -> None:
