@@ -11,6 +11,8 @@ References: Hubert & Arabie 1985 (ari).
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from scipy import sparse
 
@@ -23,8 +25,12 @@ BLOCK = 2**21
 def k_means(z: np.ndarray, groups: int, seed: int = 0) -> np.ndarray:
     """[N, d] -> group of each unit [N], the best of 3 starts."""
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
-    return KMeans(min(groups, len(z)), n_init=3, random_state=seed).fit_predict(np.asarray(z, np.float32))
+    with warnings.catch_warnings():
+        # Fewer different units than groups is what a collapsed space looks like, and the figure says it.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return KMeans(min(groups, len(z)), n_init=3, random_state=seed).fit_predict(np.asarray(z, np.float32))
 
 
 def agreement(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:

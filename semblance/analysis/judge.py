@@ -257,13 +257,7 @@ def _micro_f1(units: Units) -> Measured:
     """2 TP / (2 TP + FP + FN) over all pairs of unit and class."""
     said, true = units.class_scores > 0, units.test_y.astype(bool)
     both, either = 2 * (said & true).sum(1), said.sum(1) + true.sum(1)
-    rng, n = np.random.default_rng(units.seed), len(true)
-    drawn = [_ratio(both[i], either[i]) for i in rng.integers(n, size=(DRAWS, n))]
-    return _measured(_ratio(both, either), *middle(np.array(drawn)))
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> float:
-    return float(part.sum() / max(whole.sum(), 1))
+    return _resampled(units, lambda i: both[i].sum(-1) / np.maximum(either[i].sum(-1), 1))
 
 
 def _class_map(units: Units) -> Measured:
