@@ -111,7 +111,7 @@ class Contrast(nn.Module):
         log_q = scores - self._normaliser(scores)
         if self.restrict:
             p = (p > 0) * log_q.detach().exp()
-        if self.nearest is not None:
+        if self.nearest is not None and allowed is not None:
             p = p * allowed
         if self.restrict or self.nearest is not None:
             p = p / p.sum(1, keepdim=True).clamp_min(torch.finfo(p.dtype).tiny)

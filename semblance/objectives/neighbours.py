@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
@@ -29,7 +29,8 @@ from semblance.errors import SemblanceError, unknown
 from semblance.objectives.kernels import squared_distances
 
 
-class Listed(NamedTuple):
+@dataclass(frozen=True)
+class Listed:
     """p as lists: of row i, candidate index[i, k] (each at most once) has weight[i, k]; the rest have none."""
 
     index: Tensor  # [N, k] int64
@@ -133,7 +134,8 @@ def of_perplexity(square: Tensor, perplexity: float, rounds: int = 64) -> Tensor
         raise SemblanceError(f"perplexity is {perplexity}, but rows have {near} candidates: give 1 to below {near}")
     square = square - square.amin(1, keepdim=True)
     # Precision of a row, on a log scale around that of its mean distance: 64 halvings reach the last digit.
-    scale = square.masked_fill(square.isinf(), 0).sum(1, keepdim=True).clamp_min(torch.finfo(square.dtype).tiny) / near
+    scale = square.masked_fill(square.isinf(), 0).sum(1, keepdim=True) / near
+    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
     low, high = torch.full_like(scale, -30.0), torch.full_like(scale, 30.0)
     for _ in range(rounds):
         middle = (low + high) / 2
@@ -149,6 +151,9 @@ class Walks(nn.Module):
     `graph` is a row-stochastic n x n matrix, dense or scipy sparse; its lists are kept, [n, most neighbours of a row].
     `index` [N] of the batch says which units it holds. A unit without a neighbour in the batch is left out.
     """
+
+    index: Tensor  # [n, L] int64
+    weight: Tensor  # [n, L]
 
     def __init__(self, graph: np.ndarray | sp.spmatrix):
         super().__init__()

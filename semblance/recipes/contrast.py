@@ -14,17 +14,27 @@ from torch import nn
 from semblance.data.dataset import Shape
 from semblance.data.samplers import Repeated, Shuffled
 from semblance.data.views import two_crops
+from semblance.encoders.vectors import flat
 from semblance.encoders.vision.stagenet import on_images
+from semblance.errors import unknown
+from semblance.geometry.spaces import Euclidean
+from semblance.heads.clusters import Clusters
 from semblance.learning.backprop import Backprop
-from semblance.objectives.contrast import Contrast, Neighbours
-from semblance.objectives.kernels import Cosine
-from semblance.objectives.lift import Lifted, on_views
-from semblance.objectives.neighbours import other_view, same_label
+from semblance.learning.survey import Surveyed
+from semblance.objectives.bank import InstanceDiscrimination
+from semblance.objectives.contrast import Contrast, Neighbours, Points
+from semblance.objectives.graph_contrast import GraphContrast
+from semblance.objectives.kernels import Cosine, Dot
+from semblance.objectives.lift import Lifted, on_items, on_views
+from semblance.objectives.neighbours import other_view, own_point, same_label
 from semblance.objectives.projector import perceptron
 from semblance.recipes.registry import Recipe, Stage, recipe
 
 # Items an epoch shows at least: a set of some hundred items gets as many steps as one of some thousand.
 LEAST = 4096
+# Training items from which a softmax over all of them costs more than the network.
+MANY = 20_000
+ESTIMATORS = ("auto", "softmax", "nce", "parametric")
 
 
 def backbone(row: str, width: int = 0, **axes: object) -> Callable[[Shape], nn.Module]:
@@ -91,3 +101,72 @@ def supcon(
 ) -> Recipe:
     """semblance fit digits --recipe supcon"""
     return _of_views(same_label, row, width, dim, temperature, batch, lr, epochs, needs=("labels",))
+
+
+@recipe(entry="instance-discrimination", paper="Wu et al. 2018, arXiv:1805.01978", domains="images")
+def instance_discrimination(
+    row: str = "small",
+    width: int = 0,
+    dim: int = 128,
+    temperature: float = 0.07,
+    estimator: str = "auto",
+    negatives: int = 4096,
+    normaliser: str = "tracked",
+    proximal: float = 0.0,
+    optimizer: str = "adam",
+    batch: int = 128,
+    lr: float = 1e-3,
+    epochs: int = 40,
+) -> Recipe:
+    """semblance fit digits --recipe instance-discrimination"""
+    # Paper: SGD at 0.03. Here Adam at 1e-3, which learns faster in some tens of epochs on a few thousand items.
+    if estimator not in ESTIMATORS:
+        raise unknown("estimator", estimator, ESTIMATORS)
+
+    def objective(shape: Shape) -> nn.Module:
+        if estimator == "parametric":
+            return on_items(Contrast(own_point, Dot(), candidates=Points(shape.units, dim)))
+        noise = estimator == "nce" or (estimator == "auto" and shape.units >= MANY)
+        return InstanceDiscrimination(
+            shape.units,
+            dim,
+            temperature=temperature,
+            negatives=min(negatives, shape.units) if noise else 0,
+            normaliser=normaliser,
+            proximal=proximal,
+        )
+
+    stage = Stage(
+        rule=Backprop(optimizer, lr=lr, weight_decay=1e-4 if optimizer == "sgd" else 0.0, epochs=epochs),
+        objective=objective,
+        batches=Shuffled(batch),
+        views=two_crops(1),
+    )
+    # The stored vectors are the embeddings themselves, so the map to `dim` is kept: it is no projector.
+    return Recipe(encoder=backbone(row, width, dim=dim), stages=(stage,), memory="data")
+
+
+@recipe(entry="icon", paper="Alshammari et al. 2025, arXiv:2504.16929", domains=("images", "vectors"))
+def icon(
+    clusters: int = 10,
+    neighbours: int = 10,
+    length: int = 2,
+    debias: float = 0.6,
+    standardise: bool = False,
+    batch: int = 256,
+    lr: float = 1e-2,
+    epochs: int = 30,
+) -> Recipe:
+    """semblance fit digits --recipe icon"""
+    stage = Stage(
+        rule=Surveyed(Backprop("adam", lr=lr, schedule="constant", epochs=epochs)),
+        objective=lambda shape: GraphContrast(neighbours, length, debias=debias),
+        batches=Shuffled(batch),
+    )
+    return Recipe(
+        encoder=flat(clusters, geometry=Euclidean()),
+        head=lambda shape: Clusters(),
+        stages=(stage,),
+        standardise=standardise,
+        memory="data",
+    )
