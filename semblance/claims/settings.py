@@ -120,9 +120,16 @@ def cifar_views(count: int = 2) -> Views:
 Features = np.ndarray | Tensor
 
 
-def knn_probe(train_z: Features, train_y: np.ndarray, test_z: Features, test_y: np.ndarray, k: int = 20) -> float:
-    """Accuracy of the k nearest by cosine, each voting exp(cos / 0.07) for its label."""
-    position, similarity = nearest(test_z, train_z, k, precision="float32")
+def knn_probe(
+    train_z: Features,
+    train_y: np.ndarray,
+    test_z: Features,
+    test_y: np.ndarray,
+    k: int = 20,
+    geometry: str = "cosine",
+) -> float:
+    """Accuracy of the k nearest by cosine (or another geometry of `nearest`), each voting exp(similarity / 0.07)."""
+    position, similarity = nearest(test_z, train_z, k, geometry, precision="float32")
     train_y, test_y = np.asarray(train_y), np.asarray(test_y)
     votes = np.zeros((len(position), int(train_y.max()) + 1))
     # Weights relative to the nearest neighbour's, so that nothing overflows.
