@@ -58,9 +58,10 @@ class Prepare:
         mean, std = self.moments
         if x.ndim == 2:
             return (x.float() - mean) / std
-        fmt = torch.channels_last if x.shape[1] == 3 else torch.contiguous_format
-        scale = (1 / (255 * std))[:, None, None]
-        return x.to(torch.float32, memory_format=fmt).mul_(scale).sub_((mean / std)[:, None, None])
+        scale, offset = (1 / (255 * std))[:, None, None], (mean / std)[:, None, None]
+        y = x.to(torch.float32, copy=True).mul_(scale).sub_(offset)
+        # Permuted last: a channel's plane is one long loop, while three channels side by side are many short ones.
+        return y.contiguous(memory_format=torch.channels_last) if x.shape[1] == 3 else y
 
 
 class Maps(NamedTuple):

@@ -11,7 +11,7 @@ import torch
 
 from semblance.errors import SemblanceError
 from semblance.learning import devices
-from semblance.learning.devices import autocast, choose_device, cpu_flags, keep_pages, precision_for
+from semblance.learning.devices import autocast, choose_device, cpu_features, keep_pages, precision_for
 
 CPU = torch.device("cpu")
 
@@ -25,16 +25,18 @@ def flags(monkeypatch, tmp_path):
         if text is not None:
             path.write_text(text)
         monkeypatch.setattr(devices, "CPUINFO", path)
-        cpu_flags.cache_clear()
+        cpu_features.cache_clear()
 
     yield set_flags
-    cpu_flags.cache_clear()
+    cpu_features.cache_clear()
 
 
 @pytest.mark.parametrize(
     ("said", "name"),
     [
-        ("processor : 0\nflags\t\t: fpu avx512f avx512_bf16 amx_tile\n", "bfloat16"),
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx512f avx512_bf16\n", "bfloat16"),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx512f avx512_bf16\n", "float32"),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: avx512_bf16 amx_tile amx_bf16\n", "bfloat16"),
         ("flags : fpu amx_bf16\n", "bfloat16"),
         ("Features\t: fp asimd bf16 i8mm\n", "bfloat16"),
         ("flags : fpu avx2 avx512f\n", "float32"),

@@ -58,7 +58,8 @@ class BatchNormAct(nn.BatchNorm2d):
         y = super().forward(x)
         if shortcut is not None:
             y = y + shortcut
-        return F.relu(y) if self.activation else y
+        # In place: the gradients of neither the norm nor the sum need what they gave.
+        return F.relu(y, inplace=True) if self.activation else y
 
     def _fusible(self, x: Tensor, shortcut: Tensor | None) -> bool:
         """Training in bfloat16 on a CPU, in memory where a pixel's channels lie side by side."""
