@@ -176,7 +176,8 @@ class Pool:
 
     def _give(self, connection: sqlite3.Connection) -> None:
         with self._lock:
-            if not self._closed:
+            # Where nothing can be written the file was perhaps read as it is, without looking out for a writer.
+            if not self._closed and can_write(self.path.parent):
                 self._free.append(connection)
                 return
         connection.close()

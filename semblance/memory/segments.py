@@ -133,7 +133,7 @@ class Appender:
         return self.segments
 
     def close(self) -> None:
-        """Lets go of the file that is being written; what was written and not named is for `sweep`."""
+        """Lets go of the file that is being written; what was written and not named is for the next sweep."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -158,14 +158,3 @@ class Appender:
         if self._file is not None:
             os.fsync(self._file)
             self.close()
-
-
-def sweep(folder: Path, named: Iterable[Segment], dim: int) -> None:
-    """Removes files and bytes that no manifest names: what a killed or refused writer left."""
-    lengths = {segment.file: segment.rows * dim * 4 for segment in named}
-    for path in folder.iterdir():
-        if path.name not in lengths:
-            if path.is_file():
-                path.unlink()
-        elif path.stat().st_size > lengths[path.name]:
-            os.truncate(path, lengths[path.name])

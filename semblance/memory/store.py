@@ -28,16 +28,15 @@ import pyarrow as pa
 from semblance.errors import Failed, SemblanceError
 from semblance.geometry.spaces import space_named
 from semblance.memory import changes, database, view
-from semblance.memory.atomic import UNFINISHED, WriterLock, all_or_nothing, can_write, sync_folder, write_file
+from semblance.memory.atomic import UNFINISHED, WriterLock, all_or_nothing, can_write, sync_folder
 from semblance.memory.changes import free_entries, named
+from semblance.memory.housekeeping import fold, sweep
 from semblance.memory.model_file import model_file, read_model, write_model
-from semblance.memory.segments import Appender, Floats, Ints, sweep
+from semblance.memory.segments import Appender, Floats, Ints
 from semblance.memory.view import Stale, View
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-LOG_BYTES = 512 << 10
-"""SQLite's log is folded in when it is longer than this and than half of the database."""
 
 
 class Store:
@@ -97,6 +96,7 @@ class Store:
                 database.make(unfinished, record)
                 unfinished.rename(folder / "space.db")
                 sync_folder(folder)
+                sync_folder(folder.parent)
             finally:
                 lock.release()
         return cls(folder, write=True)
@@ -332,33 +332,10 @@ class Store:
         try:
             with all_or_nothing(self.path):
                 self.refresh()
-                self._sweep()
-                if shrink:
-                    self._writing().execute("PRAGMA incremental_vacuum").fetchall()
-                self._fold_log(always=shrink)
+                sweep(self.path, self._view.record)
+                fold(self._writing(), self._db, shrink)
         except SemblanceError as error:
             log.warning("the next writer of the space will tidy up: %s", error)
-
-    def _sweep(self) -> None:
-        """Removes what no manifest names, and writes the copy of the recipe that people read."""
-        record = self._view.record
-        for part in ("segments", "model"):
-            (self.path / part).mkdir(exist_ok=True)
-        sweep(self.path / "segments", record.segments, record.manifest["dim"])
-        live = f"{record.manifest['model']}.safetensors"
-        for path in (self.path / "model").iterdir():
-            if path.name != live and path.is_file():
-                path.unlink()
-        copy, text = self.path / "recipe.json", json.dumps(record.recipe, indent=2) + "\n"
-        if record.recipe and (not copy.exists() or copy.read_text("utf-8") != text):
-            write_file(copy, text.encode())
-
-    def _fold_log(self, always: bool) -> None:
-        """Brings SQLite's log into the database and empties it, when it has grown."""
-        log = self._db.with_name("space.db-wal")
-        size = log.stat().st_size if log.exists() else 0
-        if size and (always or size > max(LOG_BYTES, self._db.stat().st_size // 2)):
-            self._writing().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _now() -> str:
