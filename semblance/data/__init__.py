@@ -4,14 +4,16 @@ arrays.py      arrays by role -> a dataset: what .npy and .npz files, arrays in 
 assemble.py    what every loader does once it has arrays, a name per unit and what is known of each
 blocks.py      a compiled loop over many rows, shared out to threads in blocks
 dataset.py     units with their ids, targets, attributes and splits, read by position
+decoded.py     image files -> one array of bytes in the cache, in bounded memory
 domains.py     which kind of data each input is, which recipe it gets by default, which ones `rank` compares on it
-images.py      images
+images.py      images in a folder, with what their places, their heads and a table beside them say
 labels.py      labels as people have them -> one of three columns of numbers
 load.py        whatever the user has -> a dataset, with the domain inferred and said
 moments.py     what lazy parts need to know of the data before they are built, streamed over the training units in
 named.py       real data known by name, bundled with a library or lying in the data folder
 pictures.py    any file pillow reads, or an array -> uint8 [C, H, W] of the asked size
 samplers.py    which units stand together in a batch
+sidecar.py     a table beside the images: what else is known of each file, joined by its name
 splits.py      which units are learned from and which are kept to judge with
 tables.py      CSV, Parquet and data frames of any library, and which of their columns is what
 vectors.py     arrays and tables of numbers -> float32 [N, d], every value finite, every mistake named by row and

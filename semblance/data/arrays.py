@@ -40,7 +40,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             return {name: held[name] for name in held.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, SyntaxError) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if "pickle" in why or "Object arrays" in why:
+        if "pickle" in why or "Python objects" in why:
             raise SemblanceError(f"{path} holds Python objects, {NEVER}") from None
         raise SemblanceError(
             f"{path} cannot be read as {path.suffix[1:]} ({why}): it may be cut short; save it anew"
@@ -100,7 +100,7 @@ def from_arrays(
     if names is not None and values is not None and values.ndim == 1 and values.dtype.kind == "i" and found != label:
         values, classes = named_classes(free[found], names)
     attributes: dict[str, Any] = {"row": np.arange(len(x))}
-    if classes and values is not None and values.ndim == 1:
+    if classes and values is not None and values.shape == (len(x),):
         attributes["class"] = pa.array([classes[c] if c >= 0 else None for c in values], pa.string())
     for name, column in free.items():
         if name not in (found, "split", "split_names") and column.ndim == 1 and len(column) == len(x):

@@ -31,6 +31,8 @@ SMALL = 64
 FORMAT = 1
 """Of cache entries; raise it when the same files would decode to other bytes."""
 AT_A_TIME = 256
+UNDER_WAY = 1 << 25
+"""At most so many pictures, and about so many bytes of them, are decoded and not yet written."""
 THREADS = min(8, (os.cpu_count() or 1) + 1)
 
 Progress = Callable[[int, int, str], None]
@@ -119,13 +121,14 @@ def _decode_all(
     Image.init()  # pillow fills its tables of formats here, which threads should not do at once
     skipped: list[tuple[str, str]] = []
     with quiet(), ThreadPoolExecutor(THREADS) as pool:
-        heads = list(_in_order(pool, lambda f: _tried(header, f), files, None))
+        heads = list(_in_order(pool, lambda f: _tried(header, f), files, AT_A_TIME, None))
         good = [i for i, head in enumerate(heads) if isinstance(head, Header)]
         skipped += [(names[i], str(head)) for i, head in enumerate(heads) if not isinstance(head, Header)]
         _enough(skipped, len(files))
         channels = 1 if all(heads[i].grey for i in good) else 3
         shape = (channels, *_size([heads[i] for i in good], size))
-        told = _in_order(pool, lambda i: _tried(decode, files[i], shape[1:], channels), good, progress)
+        at_a_time = max(2 * THREADS, min(AT_A_TIME, UNDER_WAY // int(np.prod(shape))))
+        told = _in_order(pool, lambda i: _tried(decode, files[i], shape[1:], channels), good, at_a_time, progress)
         kept, digest = [], hashlib.blake2b(repr(shape).encode(), digest_size=16)
         x = np.empty((len(good), *shape), np.uint8) if out is None else np.empty((0, *shape), np.uint8)
         with open(out or os.devnull, "wb") as file:
@@ -162,13 +165,17 @@ def _tried(work: Callable[..., Any], *args: Any) -> Any:
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, work: Callable[[Any], Any], items: Sequence[Any], progress: Progress | None
+    pool: ThreadPoolExecutor,
+    work: Callable[[Any], Any],
+    items: Sequence[Any],
+    at_a_time: int,
+    progress: Progress | None,
 ) -> Iterable[Any]:
-    """Results one after the other, with no more than a few hundred under way."""
-    for start in range(0, len(items), AT_A_TIME):
-        yield from pool.map(work, items[start : start + AT_A_TIME])
+    """Results one after the other."""
+    for start in range(0, len(items), at_a_time):
+        yield from pool.map(work, items[start : start + at_a_time])
         if progress is not None:
-            progress(min(start + AT_A_TIME, len(items)), len(items), "reading images")
+            progress(min(start + at_a_time, len(items)), len(items), "reading images")
 
 
 def _size(heads: list[Header], size: tuple[int, int] | None) -> tuple[int, int]:

@@ -128,7 +128,7 @@ def as_pictures(x: np.ndarray, what: str = "the array") -> np.ndarray:
         raise SemblanceError(f"{what} is empty (shape {list(x.shape)}): give at least one image of one pixel")
     if x.ndim == 3:
         ready = x[:, None]
-    elif x.shape[3] in (1, 3) and (x.shape[1] not in (1, 3) or x.shape[2] > 3):
+    elif x.shape[3] == 3 or (x.shape[3] == 1 and x.shape[1] not in (1, 3)):  # [N, 3, H, 3] is read as [N, H, W, 3]
         ready = np.moveaxis(x, 3, 1)
     elif x.shape[1] in (1, 3):
         ready = x

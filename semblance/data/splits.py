@@ -68,7 +68,7 @@ def from_words(words: Sequence[object]) -> dict[str, np.ndarray] | None:
 
     Units without a word are in no split. Where no unit is test, validation stands in.
     """
-    known = [None if w is None else WORDS.get(str(w).strip().lower(), "") for w in words]
+    known = [None if w is None or w == "" else WORDS.get(str(w).strip().lower(), "") for w in words]
     if "" in known or "train" not in known or not {"test", "val"} & set(known):
         return None
     column = np.array([w or "" for w in known])

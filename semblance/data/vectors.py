@@ -40,8 +40,7 @@ def as_vectors(x: np.ndarray, what: str = "the data", columns: Sequence[str] = (
         good = np.isfinite(block)
         if not good.all():
             row, column = np.argwhere(~good)[0]
-            value = x[start + row, column]
-            kind = "missing (NaN)" if np.isnan(value) else "infinite" if np.isinf(value) else "too large for float32"
+            kind = "missing (NaN)" if np.isnan(block[row, column]) else "infinite or too large for float32"
             place = f"column {columns[column]!r}" if len(columns) else f"column {column}"
             raise SemblanceError(
                 f"{what}: row {start + row}, {place} is {kind} (rows count from 0): fill the value in or drop the row"
