@@ -97,11 +97,27 @@ def _best(
     """The smallest keys of these queries among those so far and a block that begins at row `start`: [Q, <= kept]."""
     # Adding 0 makes -0 a 0, whose bits sort first.
     distance = np.ascontiguousarray(space.distance(asked, items), dtype=np.float32) + np.float32(0)
-    rows = np.arange(start, start + len(items), dtype=np.uint64)
-    keys = (distance.view(np.uint32).astype(np.uint64) << np.uint64(32)) | rows
-    if keys.shape[1] > kept:
-        keys = np.partition(keys, kept - 1, axis=1)[:, :kept]
-    keys = np.concatenate([best, keys], axis=1)
+    if best.shape[1] < kept:
+        rows = np.arange(start, start + len(items), dtype=np.uint64)
+        return _smallest(np.concatenate([best, _keys(distance, rows)], axis=1), kept)
+    # Only what is nearer than the worst that is kept can come in; equals came before and stay.
+    worst = (best.max(axis=1) >> np.uint64(32)).astype(np.uint32).view(np.float32)
+    query, row = np.nonzero(~(distance >= worst[:, None]))
+    if not len(query):
+        return best
+    counts = np.bincount(query, minlength=len(asked))
+    place = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
+    keys = np.full((len(asked), int(counts.max())), np.iinfo(np.uint64).max, np.uint64)
+    keys[query, place] = _keys(distance[query, row], (row + start).astype(np.uint64))
+    return _smallest(np.concatenate([best, keys], axis=1), kept)
+
+
+def _keys(distance: Floats, rows: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Distances that are not negative, and rows below 2^32 -> whole numbers in the order of (distance, row)."""
+    return (distance.view(np.uint32).astype(np.uint64) << np.uint64(32)) | rows
+
+
+def _smallest(keys: NDArray[np.uint64], kept: int) -> NDArray[np.uint64]:
     return np.partition(keys, kept - 1, axis=1)[:, :kept] if keys.shape[1] > kept else keys
 
 
