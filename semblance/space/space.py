@@ -146,7 +146,7 @@ class Space:
         vector, itself = self._vector(view, query)
         if itself is not None:
             rows = rows[rows != itself]
-        found, distances = scan(view.vectors(), rows, vector[None], k, self.geometry)
+        found, distances = scan(view.source, rows, vector[None], k, self.geometry)
         keep = found[0][found[0] >= 0]
         attributes = view.attributes(rows=keep).to_pylist()
         return Results(
@@ -198,7 +198,7 @@ class Space:
         rows = np.flatnonzero(labels >= 0)
         several = isinstance(query, list | tuple)
         vectors = np.stack([self._vector(self.store.view, q)[0] for q in (query if several else [query])])
-        found, distances = scan(self.store.vectors(), rows, vectors, min(k, len(rows)), self.geometry)
+        found, distances = scan(self.store.view.source, rows, vectors, min(k, len(rows)), self.geometry)
         votes = vote(labels[found], -distances, len(names))
         answers = [names[int(c)] for c in votes.argmax(1)]
         return answers if several else answers[0]
