@@ -23,7 +23,7 @@ from semblance.heads.classify import Linear
 from semblance.learning.backprop import Backprop
 from semblance.learning.parts import chance
 from semblance.objectives.classify import CrossEntropy
-from semblance.objectives.pretext import Acted, Pretext
+from semblance.objectives.pretext import Acted, Pretext, pooled_blocks
 from semblance.recipes.pretext import flips_and_shifts
 from semblance.recipes.pretext import rotnet as recipe
 from semblance.recipes.registry import Recipe, Stage
@@ -73,6 +73,8 @@ def rotnet(run: Run) -> None:
             tuned.append(fine_tuned(model, few, data, draw))
             scratch.append(fine_tuned(fresh, few, data, draw))
             run.progress(f"draw {draw}: fine-tuned {tuned[-1]:.3f}, from scratch {scratch[-1]:.3f}")
+        for block, accuracy in enumerate(block_probes(model, data), 1):
+            run.baseline(f"linear probe at block {block}, seed {seed}", accuracy)
     run.baseline("linear probe", probes)
     run.baseline("linear probe, untrained net", before)
     run.baseline("linear probe on pixels of 2,000", linear_probe(*some(pixels(data), 2000)))
@@ -131,6 +133,18 @@ def turn_accuracy(model: Model, data: ArrayDataset) -> float:
     return float(torch.cat(right).float().mean())
 
 
+def block_probes(model: Model, data: ArrayDataset) -> list[float]:
+    """Linear probe on the pooled features of every block, first to last."""
+    y = np.asarray(data.targets["labels"])
+    train_rows, test_rows = data.splits["train"], data.splits["test"]
+    held = []
+    with torch.inference_mode():
+        for rows in (train_rows, test_rows):
+            pooled = [pooled_blocks(model.network.encoder({"x": x})) for x in model.blocks(data, rows)]
+            held.append([torch.cat(block).numpy() for block in zip(*pooled, strict=True)])
+    return [linear_probe(z, y[train_rows], test_z, y[test_rows]) for z, test_z in zip(*held, strict=True)]
+
+
 def few_labels(data: ArrayDataset, rng: np.random.Generator) -> ArrayDataset:
     """The data with a training split of 20 items per class."""
     rows, y = data.splits["train"], np.asarray(data.targets["labels"])
@@ -152,9 +166,7 @@ def fine_tuned(start: Model, few: ArrayDataset, data: ArrayDataset, seed: int) -
             ),
         ),
     )
-    # The moments of all training pictures standardise both arms' input, as they did before.
     model = train(few, made, seed=seed)
-    model.prepare = start.prepare
     z = torch.from_numpy(features(model, data, data.splits["test"]))
     with torch.inference_mode():
         answer = model.network.head(z, {}).argmax(1).numpy()
