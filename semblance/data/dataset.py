@@ -3,6 +3,7 @@
 Images stay uint8 [N, C, H, W] (a memory map when they come from disk), vectors float32 [N, d]; `read` copies the asked
 rows only, so memory is bounded by the batch.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -76,6 +77,7 @@ class ArrayDataset:
             targets={name: column[index] for name, column in self.targets.items()},
             attributes=self.attributes.take(pa.array(index)),
             splits=splits,
-            fingerprint=hashlib.blake2b(self.fingerprint.encode() + index.astype(np.int64).tobytes(),
-            digest_size=16).hexdigest(),
+            fingerprint=hashlib.blake2b(
+                self.fingerprint.encode() + index.astype(np.int64).tobytes(), digest_size=16
+            ).hexdigest(),
         )

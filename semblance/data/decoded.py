@@ -121,14 +121,16 @@ def _decode_all(
     Image.init()  # pillow fills its tables of formats here, which threads should not do at once
     skipped: list[tuple[str, str]] = []
     with quiet(), ThreadPoolExecutor(THREADS) as pool:
-        heads = list(_in_order(pool, lambda f: _tried(header, f), files, AT_A_TIME, None))
+        heads = list(_in_order(pool, lambda f: _tried(header, f), files, AT_A_TIME, "looking at images", progress))
         good = [i for i, head in enumerate(heads) if isinstance(head, Header)]
         skipped += [(names[i], str(head)) for i, head in enumerate(heads) if not isinstance(head, Header)]
         _enough(skipped, len(files))
         channels = 1 if all(heads[i].grey for i in good) else 3
         shape = (channels, *_size([heads[i] for i in good], size))
         at_a_time = max(2 * THREADS, min(AT_A_TIME, UNDER_WAY // int(np.prod(shape))))
-        told = _in_order(pool, lambda i: _tried(decode, files[i], shape[1:], channels), good, at_a_time, progress)
+        told = _in_order(
+            pool, lambda i: _tried(decode, files[i], shape[1:], channels), good, at_a_time, "reading images", progress
+        )
         kept, digest = [], hashlib.blake2b(repr(shape).encode(), digest_size=16)
         x = np.empty((len(good), *shape), np.uint8) if out is None else np.empty((0, *shape), np.uint8)
         with open(out or os.devnull, "wb") as file:
@@ -169,13 +171,14 @@ def _in_order(
     work: Callable[[Any], Any],
     items: Sequence[Any],
     at_a_time: int,
+    text: str,
     progress: Progress | None,
 ) -> Iterable[Any]:
     """Results one after the other."""
     for start in range(0, len(items), at_a_time):
         yield from pool.map(work, items[start : start + at_a_time])
         if progress is not None:
-            progress(min(start + at_a_time, len(items)), len(items), "reading images")
+            progress(min(start + at_a_time, len(items)), len(items), text)
 
 
 def _size(heads: list[Header], size: tuple[int, int] | None) -> tuple[int, int]:

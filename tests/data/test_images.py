@@ -256,6 +256,20 @@ def test_a_cache_that_cannot_be_written_is_named(photos, tmp_path, monkeypatch):
     assert error.value.code == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits on files there")
+def test_a_disk_that_is_full_is_named_and_nothing_half_written_remains(photos, cache):
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(Failed, match="make room, or name another folder by SEMBLANCE_CACHE"):
+            load(photos)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert entries(cache) == []
+
+
 def test_a_reader_that_dies_leaves_nothing_half_written(photos, cache, monkeypatch):
     class Killed(BaseException):
         pass
