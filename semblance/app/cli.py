@@ -12,9 +12,11 @@ from typing import Annotated, Any
 
 import typer
 
+from semblance.app import data as named
 from semblance.app import tables
-from semblance.app.flags import Face, run, verb
+from semblance.app.flags import Face, at_least, run, verb
 from semblance.errors import Interrupted, SemblanceError
+from semblance.recipes.registry import check_settings
 
 app = typer.Typer(
     help="Learn a space in which similar things are near; search it, judge it.\n\nTry: semblance fit digits",
@@ -24,13 +26,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(named.app, name="data")
+
 Data = Annotated[str, typer.Argument(help="A folder of images, a .npy/.npz/.csv/.parquet file, or a known set's name.")]
 SpacePath = Annotated[Path, typer.Argument(help="The folder of a space.", metavar="SPACE")]
 Label = Annotated[str | None, typer.Option(help="The column that holds the labels.")]
 IdColumn = Annotated[str | None, typer.Option(help="The column that holds the ids.")]
-Size = Annotated[int | None, typer.Option(help="Images are brought to SIZE x SIZE pixels.", min=1)]
+Size = Annotated[int | None, typer.Option(help="Scale to SIZE x SIZE pixels.", callback=at_least(1))]
 Domain = Annotated[str | None, typer.Option(help="images or vectors, where it cannot be inferred.")]
-Epochs = Annotated[int | None, typer.Option(help="Epochs of training (exactly repeatable).", min=0)]
+Epochs = Annotated[int | None, typer.Option(help="Epochs of training (exactly repeatable).", callback=at_least(0))]
 Time = Annotated[str | None, typer.Option("--time", help="Train by the clock: 90s, 5m (not repeatable).")]
 Precision = Annotated[str, typer.Option(help="auto, float32 or bfloat16.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and stop.")]
@@ -81,6 +85,8 @@ def fit(
     chosen = _settings(settings)
     if data is None and again is None:
         raise SemblanceError("fit needs data: give a folder, a file or a set's name (semblance data list)")
+    if recipe is not None:
+        check_settings(recipe, chosen)
     from semblance.space import fit as fitting
 
     seconds = _seconds(clock)
@@ -227,7 +233,7 @@ def rank(
     data: Data,
     recipe: Annotated[list[str] | None, typer.Option("--recipe", "-r", help="A method; repeat it.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="RECIPE.KEY=VALUE", help="A setting.")] = None,
-    seeds: Annotated[int, typer.Option(help="Runs per method.", min=1)] = 3,
+    seeds: Annotated[int, typer.Option(help="Runs per method.", callback=at_least(1))] = 3,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where finished runs are kept (NAME.rank).")] = None,
     label: Label = None,
     id_column: IdColumn = None,
@@ -249,6 +255,8 @@ def rank(
         if not dot:
             raise SemblanceError(f"--set {key}={value} does not say of which recipe: write RECIPE.{key}={value}")
         chosen.setdefault(name, {})[setting] = value
+    for name in {*(recipe or ()), *chosen}:
+        check_settings(name, chosen.get(name, {}))
     from semblance.space.rank import EPOCHS
     from semblance.space.rank import rank as ranked
 
@@ -407,9 +415,6 @@ def _dry(face: Face, plans: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     """The `semblance` command."""
-    from semblance.app import data
-
-    app.add_typer(data.app, name="data")
     sys.exit(run(app))
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from semblance.app import tables
-from semblance.app.flags import Face, verb
+from semblance.app.flags import Face, at_least, verb
 from semblance.errors import SemblanceError
 
 app = typer.Typer(help="Named data sets: list, describe, get, views.", no_args_is_help=True, rich_markup_mode=None)
@@ -88,7 +88,7 @@ def views(
     source: Annotated[str, typer.Argument(help="A folder of images, or a known set's name.", metavar="DATA")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The picture to write (PNG).")] = Path("views.png"),
     recipe: Annotated[str | None, typer.Option("--recipe", "-r", help="Whose views; default: the domain's.")] = None,
-    size: Annotated[int | None, typer.Option(help="Images are brought to SIZE x SIZE pixels.", min=1)] = None,
+    size: Annotated[int | None, typer.Option(help="Scale to SIZE x SIZE pixels.", callback=at_least(1))] = None,
 ) -> None:
     """Draw what a recipe's views make of some items.
 

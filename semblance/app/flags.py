@@ -31,9 +31,21 @@ from semblance.errors import SemblanceError, unknown
 SCHEMA = 1
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
+
+def at_least(least: int) -> Callable[[int | None], int | None]:
+    """The check of an option that is a whole number of `least` or more."""
+
+    def check(value: int | None) -> int | None:
+        if value is not None and value < least:
+            raise typer.BadParameter(f"{value} is too small: give {least} or more")
+        return value
+
+    return check
+
+
 GLOBAL: dict[str, Any] = {
     "as_json": Annotated[bool, typer.Option("--json", help="Print one JSON object (docs/json.md).")],
-    "seed": Annotated[int | None, typer.Option("--seed", help="The integer that all chance comes from.", min=0)],
+    "seed": Annotated[int | None, typer.Option("--seed", help="What all chance comes from.", callback=at_least(0))],
     "device": Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.", metavar="DEVICE")],
     "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")],
     "verbose": Annotated[bool, typer.Option("--verbose", help="Show the traceback of an error.")],
