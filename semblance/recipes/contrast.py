@@ -7,13 +7,14 @@ supcon      p: every item of the label           among both views of a batch
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 from semblance.data.dataset import Shape
 from semblance.data.samplers import Repeated, Shuffled
-from semblance.data.views import two_crops
+from semblance.data.views import ByShape, Views, default_views, two_crops
 from semblance.encoders.vectors import flat
 from semblance.encoders.vision.stagenet import on_images
 from semblance.errors import unknown
@@ -30,16 +31,34 @@ from semblance.objectives.neighbours import other_view, own_point, same_label
 from semblance.objectives.projector import perceptron
 from semblance.recipes.registry import Recipe, Stage, recipe
 
-# Items an epoch shows at least: a set of some hundred items gets as many steps as one of some thousand.
-LEAST = 4096
+SMALL = ("small", "half")
 # Training items from which a softmax over all of them costs more than the network.
 MANY = 20_000
 ESTIMATORS = ("auto", "softmax", "nce", "parametric")
 
 
 def backbone(row: str, width: int = 0, **axes: object) -> Callable[[Shape], nn.Module]:
-    """A row of the stage net; `width` 0 keeps the row's own."""
-    return on_images(row, **({"width": width} if width else {}), **axes)
+    """A row of the stage net; `width` 0 keeps the row's own.
+
+    The small net's first stage keeps the size of pictures under 16 pixels: halved thrice, 8 by 8 would leave one place.
+    """
+
+    def build(shape: Shape) -> nn.Module:
+        given: dict[str, object] = dict(axes)
+        if width:
+            given["width"] = width
+        if row in SMALL and min(shape.item[1:], default=16) < 16:
+            given["strides"] = (1, 2, 2, 1)
+        return on_images(row, **given)(shape)
+
+    return build
+
+
+def of_drawings(item: tuple[int, ...]) -> Views:
+    """The default two views, with turns of 15 degrees rather than 30 where pictures have under 16 pixels: at that size
+    wide turns make digits alike (digits: fewshot5_all 0.930 against 0.904)."""
+    views = default_views(item)
+    return replace(views, turn=15.0) if views.turn and min(item[1:]) < 16 else views
 
 
 def width_of(encoder: Callable[[Shape], nn.Module], shape: Shape) -> int:
@@ -57,9 +76,11 @@ def _of_views(
     batch: int,
     lr: float,
     epochs: int,
+    least: int,
     needs: tuple[str, ...] = (),
 ) -> Recipe:
-    """Two views, cosine of a projection, the rest of the batch as candidates."""
+    """Two views, cosine of a projection, the rest of the batch as candidates. An epoch shows `least` items or more, so
+    that a set of some hundred gets as many steps as one of some thousand."""
     encoder = backbone(row, width)
 
     def objective(shape: Shape) -> Lifted:
@@ -69,8 +90,8 @@ def _of_views(
     stage = Stage(
         rule=Backprop("adam", lr=lr, epochs=epochs),
         objective=objective,
-        batches=Repeated(Shuffled(batch), LEAST),
-        views=two_crops(),
+        batches=Repeated(Shuffled(batch), least),
+        views=ByShape(of_drawings),
     )
     return Recipe(encoder=encoder, stages=(stage,))
 
@@ -80,13 +101,14 @@ def simclr(
     row: str = "small",
     width: int = 0,
     dim: int = 128,
-    temperature: float = 0.2,
+    temperature: float = 0.5,
     batch: int = 128,
     lr: float = 1e-3,
     epochs: int = 20,
+    least: int = 4096,
 ) -> Recipe:
     """semblance fit digits --recipe simclr"""
-    return _of_views(other_view, row, width, dim, temperature, batch, lr, epochs)
+    return _of_views(other_view, row, width, dim, temperature, batch, lr, epochs, least)
 
 
 @recipe(entry=None, paper="Khosla et al. 2020, arXiv:2004.11362", domains="images", needs="labels")
@@ -97,10 +119,11 @@ def supcon(
     temperature: float = 0.1,
     batch: int = 128,
     lr: float = 1e-3,
-    epochs: int = 20,
+    epochs: int = 12,
+    least: int = 4096,
 ) -> Recipe:
     """semblance fit digits --recipe supcon"""
-    return _of_views(same_label, row, width, dim, temperature, batch, lr, epochs, needs=("labels",))
+    return _of_views(same_label, row, width, dim, temperature, batch, lr, epochs, least, needs=("labels",))
 
 
 @recipe(entry="instance-discrimination", paper="Wu et al. 2018, arXiv:1805.01978", domains="images")
@@ -152,7 +175,7 @@ def icon(
     neighbours: int = 10,
     length: int = 2,
     debias: float = 0.6,
-    standardise: bool = False,
+    standardise: bool = True,
     batch: int = 256,
     lr: float = 1e-2,
     epochs: int = 30,
