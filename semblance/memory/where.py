@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as at
 import sqlglot
-from sqlglot import exp
+from sqlglot import TokenType, exp
 from sqlglot.errors import ParseError, TokenError
 
 from semblance.errors import SemblanceError, unknown
@@ -73,7 +73,7 @@ def _parsed(text: str) -> exp.Expr:
         text.encode()
         tokens = sqlglot.tokenize(text, read="sqlite")
         for token in tokens:
-            if token.comments or token.text == ";":
+            if token.comments or token.token_type == TokenType.SEMICOLON:
                 what = "a comment" if token.comments else "';'"
                 raise SemblanceError(f"where {_short(text)}: {what} is not part of a condition")
         tree: exp.Expr = sqlglot.parse_one(text, read="sqlite", into=exp.Condition)

@@ -7,12 +7,14 @@ import operator
 import re
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from memory.filled import check_is, make
 
 from semblance.errors import SemblanceError
 from semblance.memory import columns as arrow
@@ -152,6 +154,8 @@ def answered(text: str, rows: list[Row]) -> list[int]:
 
 @settings(max_examples=300)
 @given(conditions, ROWS)
+@example(("City = ';'", lambda row: row["City"] == ";"), [dict.fromkeys(KINDS) | {"City": ";"}])
+@example(("City = '--'", lambda row: row["City"] == "--"), [dict.fromkeys(KINDS) | {"City": "--"}])
 def test_sqlite_finds_the_rows_that_a_plain_evaluator_finds(condition: Condition, rows: list[Row]) -> None:
     text, verdict = condition
     assert answered(text, rows) == [number for number, row in enumerate(rows) if verdict(row) is True]
@@ -229,6 +233,16 @@ INJECTIONS = [
 def test_what_is_no_condition_is_refused(text: str) -> None:
     with pytest.raises(SemblanceError, match=r"^where"):
         compile_where(text, KINDS)
+
+
+def test_attempts_at_injection_leave_a_space_as_it_was(tmp_path: Path) -> None:
+    with make(tmp_path / "s") as store:
+        for text in [*INJECTIONS, "year = 1'; drop table items; --", "city = 'x'; drop table items"]:
+            with pytest.raises(SemblanceError, match=r"^where"):
+                store.rows_where(text)
+        # What stands in quotes is a value, whatever it says.
+        assert len(store.rows_where("city = '; drop table items; -- or 1=1'")) == 0
+        check_is(store, 30)
 
 
 @pytest.mark.parametrize(
