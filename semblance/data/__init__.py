@@ -12,12 +12,13 @@ load.py        whatever the user has -> a dataset, with the domain inferred and 
 moments.py     what lazy parts need to know of the data before they are built, streamed over the training units in
 named.py       real data known by name, bundled with a library or lying in the data folder
 pictures.py    any file pillow reads, or an array -> uint8 [C, H, W] of the asked size
+prepare.py     from stored units to what encoders read, standardised
 samplers.py    which units stand together in a batch
 sidecar.py     a table beside the images: what else is known of each file, joined by its name
 splits.py      which units are learned from and which are kept to judge with
 tables.py      CSV, Parquet and data frames of any library, and which of their columns is what
 vectors.py     arrays and tables of numbers -> float32 [N, d], every value finite, every mistake named by row and
-views.py       one item as it might also have looked, and the plain preparation that views end in
+views.py       one item as it might also have looked
 warp.py        pictures under an affine map of coordinates and an affine map of colours, in one compiled pass
 """
 
@@ -33,7 +34,7 @@ __getattr__, __dir__, __all__ = lazy(
         "ArrayDataset": "dataset",
         "Shape": "dataset",
         "Views": "views",
-        "Prepare": "views",
+        "Prepare": "prepare",
         "default_views": "views",
         "two_crops": "views",
         "cifar_views": "views",

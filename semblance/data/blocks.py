@@ -6,6 +6,7 @@ for every number of threads, so partial sums kept per block add up to the same b
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -36,3 +37,7 @@ def over_blocks(work: Callable[[int, int], None], rows: int, block: int, threads
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads - 1, thread_name_prefix="semblance-blocks")
+
+
+if hasattr(os, "register_at_fork"):  # threads do not survive a fork: the child makes its own
+    os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import kornia
 import numpy as np
 import pytest
@@ -137,3 +140,25 @@ def test_an_error_in_a_block_reaches_the_caller():
 
     with pytest.raises(ArithmeticError, match="block"):
         over_blocks(work, 100, 10, 3)
+
+
+def test_a_forked_process_has_threads_of_its_own():
+    seen = np.zeros(20, int)
+
+    def work(start: int, stop: int) -> None:
+        seen[start:stop] += 1
+
+    over_blocks(work, 20, 1, 2)
+    child = os.fork()
+    if child == 0:
+        over_blocks(work, 20, 1, 2)
+        os._exit(0 if (seen == 2).all() else 1)
+    for _ in range(1000):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        time.sleep(0.01)
+    else:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+    assert done and os.waitstatus_to_exitcode(status) == 0
