@@ -28,6 +28,7 @@ class CrossEntropy(nn.Module):
     """
 
     needs = frozenset({"labels"})
+    weights: Tensor | None
 
     def __init__(
         self,

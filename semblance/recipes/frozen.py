@@ -6,6 +6,8 @@ encoder for other tasks, which is what the paper is about.
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from semblance.contracts import Batch
@@ -37,14 +39,11 @@ def affine_jitter(item: tuple[int, ...]) -> Views:
     )
 
 
-def trunk_of(encoder: nn.Module) -> nn.Module:
-    """The whole net behind an encoder that is read at a stage."""
-    return encoder.encoder if isinstance(encoder, AtStage) else encoder
-
-
 def whole_read_out(model: nn.Module, batch: Batch) -> Tensor:
     """[N, d] of the whole net, wherever the embedding is read."""
-    z: Tensor = trunk_of(model.encoder).embed(batch)  # type: ignore[operator]
+    encoder: Any = model.encoder
+    trunk: Any = encoder.encoder if isinstance(encoder, AtStage) else encoder
+    z: Tensor = trunk.embed(batch)
     return z
 
 

@@ -172,8 +172,9 @@ class PostActivation(nn.Module):
 
     def __init__(self, spec: BlockSpec, norm: Norm):
         super().__init__()
-        self.convs = nn.ModuleList(spec.convolutions(bias=norm is Unnormed))
-        self.norms = nn.ModuleList([norm(conv.out_channels, True) for conv in self.convs])
+        convs = spec.convolutions(bias=norm is Unnormed)
+        self.convs = nn.ModuleList(convs)
+        self.norms = nn.ModuleList([norm(conv.out_channels, True) for conv in convs])
         self.shortcut = shortcut_of(spec.shortcut, spec.width_in, spec.width_out, spec.stride, norm)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -190,8 +191,9 @@ class PreActivation(nn.Module):
 
     def __init__(self, spec: BlockSpec, norm: Norm):
         super().__init__()
-        self.convs = nn.ModuleList(spec.convolutions(bias=norm is Unnormed))
-        self.norms = nn.ModuleList([norm(conv.in_channels, True) for conv in self.convs])
+        convs = spec.convolutions(bias=norm is Unnormed)
+        self.convs = nn.ModuleList(convs)
+        self.norms = nn.ModuleList([norm(conv.in_channels, True) for conv in convs])
         self.shortcut = shortcut_of(spec.shortcut, spec.width_in, spec.width_out, spec.stride, None)
 
     def forward(self, x: Tensor) -> Tensor:

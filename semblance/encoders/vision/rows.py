@@ -14,6 +14,7 @@ this family is a new row; a variant is a row with an axis replaced: `stage_net("
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from semblance.encoders.vision.blocks import LAYOUTS, Layout, Norm
 from semblance.errors import SemblanceError, unknown
@@ -119,7 +120,7 @@ ROWS: dict[str, Row] = {
 }
 
 
-def row_named(name: str, **axes: object) -> Row:
+def row_named(name: str, **axes: Any) -> Row:
     """The row of this name with axes replaced; the axis `width` is the first stage's width and scales all others."""
     if name not in ROWS:
         raise unknown("backbone", name, ROWS)

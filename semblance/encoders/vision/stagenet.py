@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -76,7 +77,9 @@ def stem(spec: Stem | None, channels: int, norm: Norm) -> nn.Module:
     if spec is None:
         return nn.Identity()
     bias = norm is Unnormed
-    parts = OrderedDict(conv=convolution(channels, spec.width, spec.kernel, spec.stride, bias=bias))
+    parts: OrderedDict[str, nn.Module] = OrderedDict(
+        conv=convolution(channels, spec.width, spec.kernel, spec.stride, bias=bias)
+    )
     if spec.norm:
         parts["norm"] = norm(spec.width, True)
     if spec.pool:
@@ -135,17 +138,17 @@ def he_initialise(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def stage_net(row: str, *, channels: int = 3, size: tuple[int, int] | None = None, **axes: object) -> StageNet:
+def stage_net(row: str, *, channels: int = 3, size: tuple[int, int] | None = None, **axes: Any) -> StageNet:
     """The backbone of this name; `axes` replace its row's (see `rows.Row`, and `width` for the first stage's width).
 
     >>> stage_net("resnet18-small-image", width=32).dim
     256
     """
     geometry = axes.pop("geometry", None)
-    return StageNet(row_named(row, **axes), channels, size, geometry)  # type: ignore[arg-type]
+    return StageNet(row_named(row, **axes), channels, size, geometry)
 
 
-def on_images(row: str, **axes: object) -> Callable[[Shape], StageNet]:
+def on_images(row: str, **axes: Any) -> Callable[[Shape], StageNet]:
     """The backbone as a lazy part: channels and size come from the data."""
 
     def build(shape: Shape) -> StageNet:
@@ -168,7 +171,7 @@ def multiply_adds(net: nn.Module, size: tuple[int, int], channels: int = 3) -> i
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
         # Each output number is a sum over one filter, or over one row of a linear map.
-        total += output.numel() * module.weight[0].numel()  # type: ignore[union-attr,index]
+        total += output.numel() * module.weight[0].numel()  # type: ignore[index]
 
     for module in counted.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
