@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import permutations
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -81,6 +82,9 @@ class Copied(nn.Module):
     `encoder` and `projector` only lend their architecture: the first batch fills them from the network in training.
     """
 
+    encoder: Any  # a module with `embed`
+    steps: Tensor
+
     def __init__(self, encoder: nn.Module, projector: nn.Module | None, momentum: float = 0.99, every: int = 1):
         super().__init__()
         if not 0 <= momentum < 1:
@@ -124,6 +128,8 @@ class Stored(nn.Module):
     the data: units x dim. An item that was never seen takes its views' own directions for this once.
     """
 
+    eta: Tensor
+
     def __init__(self, units: int, dim: int, momentum: float = 0.8):
         super().__init__()
         if not 0 <= momentum < 1:
@@ -162,7 +168,7 @@ class Branches(nn.Module):
         stop_gradient: bool = True,
         symmetric: bool = True,
         pooled: bool = False,
-        targets: nn.Module | None = None,
+        targets: Copied | Stored | None = None,
     ):
         super().__init__()
         self.projector = nn.Identity() if projector is None else projector
@@ -195,7 +201,8 @@ class Branches(nn.Module):
         self._seen = []
 
     def _online(self, model: Encoder) -> nn.ModuleList:
-        return nn.ModuleList([getattr(model, "encoder", model), self.projector])
+        encoder: Any = getattr(model, "encoder", model)
+        return nn.ModuleList([encoder, self.projector])
 
     def _set_for(self, i: int, t: list[Tensor]) -> list[Tensor]:
         others = [t[j] for k, j in permutations(range(len(t)), 2) if k == i]
