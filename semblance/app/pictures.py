@@ -42,18 +42,19 @@ def neighbours(space: Any, path: Path, queries: int = 10, k: int = 8, seed: int 
                 continue
             same = of[name] == of[other]
             right, judged = right + same, judged + 1
-            sign, colour, line = ("\u2713", RIGHT, "-") if same else ("\u2717", WRONG, (0, (2, 1.2)))
+            sign, colour, line = ("\u2713", RIGHT, "-") if same else ("\u2717", WRONG, (0, (1.6, 1.6)))
             _tile(axes[row][place], space, other, f"{sign} {of[other]}", colour, line)
-    axes[0][0].set_title("query", fontsize=9, pad=6)
-    axes[0][1].set_title("nearest training items \u2192", fontsize=9, pad=6, loc="left")
+    axes[0][0].set_title("query", fontsize=10, pad=6)
+    axes[0][1].set_title("nearest training items \u2192", fontsize=10, pad=6, loc="left")
     if judged:
-        figure.suptitle(f"{right} of {judged} neighbours have the query's label", fontsize=10)
+        figure.suptitle(f"{right} of {judged} neighbours have the query's label", fontsize=11)
     return save(figure, path)
 
 
 def losses(log: Path, path: Path) -> Path:
     """The loss of every epoch of a run's log.jsonl, a line per stage."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     stages: dict[int, tuple[list[float], list[float]]] = {}
     for text in log.read_text().splitlines():
@@ -72,6 +73,7 @@ def losses(log: Path, path: Path) -> Path:
         axes.annotate(f"{values[-1]:.3f}", (epochs[-1], values[-1]), (5, 0), textcoords="offset points", fontsize=8)
     if len(stages) > 1:
         axes.legend(frameon=False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel("training loss")
     axes.spines[["top", "right"]].set_visible(False)
@@ -120,9 +122,10 @@ def _frame(axis: Any, image: np.ndarray, text: str, colour: str, line: Any) -> N
     axis.set_xticks([])
     axis.set_yticks([])
     for spine in axis.spines.values():
-        spine.set(color=colour, linewidth=2.4, linestyle=line)
+        spine.set(color=colour, linewidth=3.2, linestyle=line, capstyle="butt" if colour == WRONG else "projecting")
+        spine.set_position(("outward", 1.6))
     if text:
-        axis.set_xlabel(text if len(text) <= 14 else text[:13] + "\u2026", fontsize=8, color=colour, labelpad=2)
+        axis.set_xlabel(text if len(text) <= 14 else text[:13] + "\u2026", fontsize=10, color=colour, labelpad=3)
 
 
 def save(figure: Any, path: Path) -> Path:
