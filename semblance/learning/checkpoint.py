@@ -81,4 +81,9 @@ def restore(path: Path, modules: nn.Module, optimizer: torch.optim.Optimizer, si
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    for parameter, kept in optimizer.state.items():
+        for key, value in kept.items():
+            # Fused optimisers walk parameter and state side by side in memory, so both need one layout (channels_last).
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                kept[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
     return Place(**json.loads(header["place"]))

@@ -33,6 +33,28 @@ def test_what_was_saved_comes_back_and_the_next_step_is_the_same(tmp_path: Path)
     assert torch.equal(net.weight, other.weight)
 
 
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])
+def test_the_optimiser_s_state_comes_back_in_the_layout_of_its_parameters(kind: type, tmp_path: Path) -> None:
+    def made() -> tuple[nn.Module, torch.optim.Optimizer]:
+        torch.manual_seed(0)
+        net = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+        return net, kind(net.parameters(), lr=0.1, fused=True, **({"momentum": 0.9} if kind is torch.optim.SGD else {}))
+
+    def step(net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        optimizer.zero_grad()
+        net(torch.arange(300.0).view(1, 3, 10, 10).sin()).square().sum().backward()
+        optimizer.step()
+
+    net, optimizer = made()
+    step(net, optimizer)
+    save(tmp_path / "a.safetensors", net, optimizer, Place(), "run")
+    other, fresh = made()
+    restore(tmp_path / "a.safetensors", other, fresh, "run")
+    step(net, optimizer)
+    step(other, fresh)
+    assert torch.equal(net.weight, other.weight)
+
+
 def test_another_runs_checkpoint_is_refused(tmp_path: Path) -> None:
     net, optimizer = stepped()
     save(tmp_path / "a.safetensors", net, optimizer, Place(), "run")

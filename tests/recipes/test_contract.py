@@ -27,7 +27,9 @@ def small(domain: str) -> ArrayDataset:
     pictures = digits.subset(rows)
     if domain == "images":
         return pictures
-    return load(pictures.x.reshape(len(rows), -1).astype(np.float32), domain="vectors", labels=pictures.targets["labels"])
+    return load(
+        pictures.x.reshape(len(rows), -1).astype(np.float32), domain="vectors", labels=pictures.targets["labels"]
+    )
 
 
 @pytest.mark.parametrize(("name", "domain"), MODELS, ids=[f"{n}-{d}" for n, d in MODELS])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import semblance as sb
@@ -26,17 +27,13 @@ def space(tmp_path: Path) -> Space:
     table = pa.table(
         {
             "key": [f"item-{i}" for i in range(60)],
-            **{f"x{i}": x[:, i] for i in range(8)},
+            "x": pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), 8),
             "kind": pa.array(["abc"[c] for c in labels]),
             "year": pa.array(rng.integers(2000, 2020, 60)),
         }
     )
-    import pyarrow.parquet as pq
-
     pq.write_table(table, tmp_path / "table.parquet")
-    return sb.fit(
-        tmp_path / "table.parquet", out=tmp_path / "a.space", label="kind", id_column="key", domain="vectors"
-    )
+    return sb.fit(tmp_path / "table.parquet", out=tmp_path / "a.space", label="kind", id_column="key", domain="vectors")
 
 
 def test_the_nearest_of_an_item_are_those_a_plain_scan_finds(space: Space) -> None:
@@ -128,7 +125,9 @@ def test_threads_may_read_while_items_are_added(space: Space) -> None:
 
 def test_evaluate_has_every_documented_metric_and_separates_the_classes(space: Space) -> None:
     metrics = space.evaluate()["metrics"]
-    names = "knn1 knn5 knn20 linear fewshot1 fewshot5 fewshot5_all map recall10 nmi ari alignment uniformity effective_rank"
+    names = (
+        "knn1 knn5 knn20 linear fewshot1 fewshot5 fewshot5_all map recall10 nmi ari alignment uniformity effective_rank"
+    )
     assert set(names.split()) | {"view_recall1"} <= set(metrics)
     assert metrics["knn5"]["value"] > 0.9
     assert metrics["knn5"]["low"] <= metrics["knn5"]["value"] <= metrics["knn5"]["high"]
