@@ -75,7 +75,8 @@ def main() -> None:
             done = [s for s in range(given.seeds) if {f"bfloat16, seed {s}", f"float32, seed {s}"} <= set(runs)]
             lost = [100 * (runs[f"float32, seed {s}"]["knn20"] - runs[f"bfloat16, seed {s}"]["knn20"]) for s in done]
             report = {
-                "what": f"SimSiam, {given.backbone} (width {given.width or 'own'}), {given.images} images, {given.epochs} epochs",
+                "what": f"SimSiam, {given.backbone} (width {given.width or 'own'}), {given.images} images, "
+                f"{given.epochs} epochs",
                 "runs": runs,
                 "points_lost_by_bfloat16": {"per_seed": lost, "mean": float(np.mean(lost)) if lost else None},
                 "target": "mean within 0.5 points",

@@ -5,9 +5,11 @@
 The papers differ in widths and in where batch norm stands: SimCLR has none on the output, SimSiam's projector has it on
 every layer (with or without affine on the last), its predictor on the hidden layer only.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import nn
 
@@ -24,7 +26,7 @@ def perceptron(widths: Sequence[int], *, hidden_norm: bool = True, output_norm: 
     if output_norm not in OUTPUT_NORMS:
         raise unknown("output norm", output_norm, OUTPUT_NORMS)
     layers: list[nn.Module] = []
-    for i, (width_in, width_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for i, (width_in, width_out) in enumerate(pairwise(widths)):
         last = i == len(widths) - 2
         normed = output_norm != "none" if last else hidden_norm
         layers.append(nn.Linear(width_in, width_out, bias=not normed))

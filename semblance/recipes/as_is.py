@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from semblance.encoders.vectors import Identity
-
 from semblance.data.dataset import Shape
+from semblance.encoders.vectors import Identity
 from semblance.learning.solve import Nothing
 from semblance.recipes.registry import Recipe, Stage, recipe
 

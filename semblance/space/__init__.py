@@ -9,6 +9,7 @@ plan.py        what a fit would take, found by a few real steps on the real data
 rank.py        which published method suits THIS data
 space.py       what a user holds after fit
 training.py    a dataset and a recipe in, a model out
+wrap.py        a network of the user's own, trained elsewhere, as a model
 """
 
 from semblance.lazy import lazy
@@ -23,7 +24,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Results": "space",
         "load": "space",
         "Model": "model",
-        "wrap": "model",
+        "wrap": "wrap",
         "rank": "rank",
         "Ranking": "rank",
         "train": "training",

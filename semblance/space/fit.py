@@ -63,10 +63,10 @@ def fit(
     """Learn a space from data.
 
     data: a folder of images, a table, an array, a dataset or the name of a known set. recipe: a name from
-    `sb.recipes()` (default: the domain's), or a model from `sb.wrap`. out: the folder to write (default: NAME.space here,
-    numbered if taken). epochs bound the training, or seconds (by the clock: not reproducible). Further keywords are the recipe's
-    settings. `progress(done, total, text)` and `say(line)` tell what happens. Raises SemblanceError for whatever is
-    wrong with the input and Interrupted after Ctrl-C, with everything saved for `resume=True`.
+    `sb.recipes()` (default: the domain's), or a model from `sb.wrap`. out: the folder to write (default: NAME.space
+    here, numbered if taken). epochs bound the training, or seconds (by the clock: not reproducible). Further keywords
+    are the recipe's settings. `progress(done, total, text)` and `say(line)` tell what happens. Raises SemblanceError
+    for whatever is wrong with the input and Interrupted after Ctrl-C, with everything saved for `resume=True`.
     """
     started = time.monotonic()
     say = say or (lambda line: None)

@@ -134,4 +134,4 @@ def test_collapse_shows_in_the_metrics_of_the_epoch() -> None:
     with torch.no_grad():
         held.network.encoder.layers[-1].weight.zero_()
     frozen = Backprop(lr=0.0, epochs=1)
-    assert list(frozen.run(held, feed(), budget(epochs=1)))[0]["spread"] < 1e-3
+    assert next(frozen.run(held, feed(), budget(epochs=1)))["spread"] < 1e-3

@@ -82,10 +82,12 @@ def test_the_plan_says_units_epochs_minutes_and_memory_and_writes_nothing(files:
 
 
 def test_the_same_recipe_file_runs_again_to_the_same_vectors(files: Path, tmp_path: Path) -> None:
-    with fit(files, "supervised", out=tmp_path / "a.space", epochs=1, seed=2, device="cpu") as one:
-        with refit(one.path / "recipe.json", None, out=tmp_path / "b.space") as two:
-            np.testing.assert_array_equal(one.vectors, two.vectors)
-            assert one.ids == two.ids
+    with (
+        fit(files, "supervised", out=tmp_path / "a.space", epochs=1, seed=2, device="cpu") as one,
+        refit(one.path / "recipe.json", None, out=tmp_path / "b.space") as two,
+    ):
+        np.testing.assert_array_equal(one.vectors, two.vectors)
+        assert one.ids == two.ids
 
 
 def test_a_module_of_ones_own_makes_a_space(tmp_path: Path) -> None:
