@@ -39,8 +39,9 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The long form of the tests that kill, fill the disk and interrupt.
 faults: install
-	SEMBLANCE_KILLS=50 $(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) -k "kill or disk or interrupt" tests
+	SEMBLANCE_KILLS=50 $(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) tests/faults tests/space/test_fit.py
 
 # Every claim and its sabotaged twin; STALE=1 runs only what changed. Goes on after a failure and ends with docs/EVIDENCE.md.
 claims: install
@@ -53,8 +54,10 @@ evidence: install
 table: install
 	$(BIN)/python -m semblance.recipes.registry
 
+# Every benchmark in turn; results go to bench/results/.
 bench: install
-	$(BIN)/python -m bench
+	set -e; for script in $(filter-out bench/harness.py,$(sort $(wildcard bench/*.py bench/*/*.py))); do \
+	  $(BIN)/python $$script; done
 
 clean:
 	rm -rf demo build .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

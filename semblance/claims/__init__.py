@@ -1,10 +1,11 @@
 """Every catalogue entry's claim, as a run that prints evidence and can fail, in a file named like the entry.
 
-evidence.py    what a claim's run left behind, whether it still speaks of the code at hand, and the page made from
-ledger.py      a claim is a function that measures what its paper says, against rules that were written before the
-settings.py    the data, nets, views and probes that claims share, under one name each
-states.py      what `semblance recipes` and `sb.recipes()` list, without torch
-ENTRY.py       the claim of one entry
+evidence.py         results/ENTRY.json, what is stale, and docs/EVIDENCE.md
+ledger.py           `@claim`, the rules of its parts, and the runs that keep or break them
+settings.py         the data, nets, views and probes that claims share, under one name each
+signed_digits.py    digits as most trial figures of the vision catalogue used them
+states.py           the state of every recipe, as `semblance recipes` lists it
+ENTRY.py            the claim of one entry
 """
 
 from semblance.lazy import lazy

@@ -1,23 +1,23 @@
 """What comes in: domains, loaders, datasets, views, samplers. Nothing here trains.
 
-arrays.py      arrays by role -> a dataset: what .npy and .npz files, arrays in memory and the named sets have in
+arrays.py      arrays by role -> a dataset, for .npy and .npz files, arrays in memory and named sets
 assemble.py    what every loader does once it has arrays, a name per unit and what is known of each
 blocks.py      a compiled loop over many rows, shared out to threads in blocks
 dataset.py     units with their ids, targets, attributes and splits, read by position
-decoded.py     image files -> one array of bytes in the cache, in bounded memory
-domains.py     which kind of data each input is, which recipe it gets by default, which ones `rank` compares on it
+decoded.py     image files -> one array of bytes, in bounded memory
+domains.py     which kind of data each input is, its default recipe, and what `rank` compares on it
 images.py      images in a folder, with what their places, their heads and a table beside them say
 labels.py      labels as people have them -> one of three columns of numbers
 load.py        whatever the user has -> a dataset, with the domain inferred and said
-moments.py     what lazy parts need to know of the data before they are built, streamed over the training units in
+moments.py     what lazy parts need to know of the data before they are built
 named.py       real data known by name, bundled with a library or lying in the data folder
 pictures.py    any file pillow reads, or an array -> uint8 [C, H, W] of the asked size
-prepare.py     from stored units to what encoders read, standardised
+prepare.py     from stored units to what encoders read, x -> (x - mean) / std per channel or column
 samplers.py    which units stand together in a batch
-sidecar.py     a table beside the images: what else is known of each file, joined by its name
+sidecar.py     what else is known of each file, joined by its name
 splits.py      which units are learned from and which are kept to judge with
 tables.py      CSV, Parquet and data frames of any library, and which of their columns is what
-vectors.py     arrays and tables of numbers -> float32 [N, d], every value finite, every mistake named by row and
+vectors.py     arrays and tables of numbers -> float32 [N, d], every value finite
 views.py       one item as it might also have looked
 warp.py        pictures under an affine map of coordinates and an affine map of colours, in one compiled pass
 """
@@ -33,8 +33,8 @@ __getattr__, __dir__, __all__ = lazy(
         "get": "named",
         "ArrayDataset": "dataset",
         "Shape": "dataset",
-        "Views": "views",
         "Prepare": "prepare",
+        "Views": "views",
         "default_views": "views",
         "two_crops": "views",
         "cifar_views": "views",

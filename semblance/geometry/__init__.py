@@ -2,7 +2,7 @@
 
 groups.py     finite groups that act on images, as numbered elements
 nearest.py    the k most similar of N items for each of Q queries, exactly, in memory bounded by a block
-spaces.py     what distance means there, and how a raw output is brought into it
+spaces.py     what distance means, and how a raw output is brought in
 """
 
 from semblance.lazy import lazy

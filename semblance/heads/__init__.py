@@ -1,11 +1,12 @@
 """From a representation to an answer: classes, neighbours, prototypes. A head does not know how it is trained.
 
+prototypes/       heads that answer by one point per class
 classify.py       scores per class from an embedding, and predictions averaged over crops and sizes of one image
 clusters.py       the answer of a network whose embedding already scores clusters
 frozen.py         a trained encoder is taken as it is, and a linear machine learns the new task from its features
 layer_sweep.py    which stage of a frozen encoder serves a new task best, as a report
 neighbours.py     the labels of the nearest stored items vote, alone or mixed with a classifier
-patches.py        retrieval by parts
+patches.py        each patch of the query looks for its like
 """
 
 from semblance.lazy import lazy
@@ -22,5 +23,7 @@ __getattr__, __dir__, __all__ = lazy(
         "LayerSweep": "layer_sweep",
         "layer_sweep": "layer_sweep",
         "PatchRetrieval": "patches",
+        "Clusters": "clusters",
+        "ClassMeans": "prototypes.class_means",
     },
 )

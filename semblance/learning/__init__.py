@@ -1,10 +1,10 @@
 """How weights change: the one loop, and the rules that share it.
 
 backprop.py      one gradient of one objective through the whole network, a first-order optimiser, a schedule
-checkpoint.py    weights, optimiser state and the place in the run, in one safetensors file
+checkpoint.py    weights, optimiser and place in one file
 devices.py       where to compute, in which precision and memory format, and how the process keeps its memory
-loop.py          every rule with a `step` trains through it
-parts.py         the network, what it should be good at, the training data as batches, and how long
+loop.py          the one loop that every rule with a `step` trains through
+parts.py         network, objective, training data as batches, budget
 solve.py         what has a closed form, or a library's solver, instead of gradient steps
 survey.py        look at all training units once before learning from batches of them
 watch.py         all items mapped to nearly one direction, or to a few
@@ -24,6 +24,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Backprop": "backprop",
         "SolveHead": "solve",
         "Nothing": "solve",
+        "Surveyed": "survey",
         "choose_device": "devices",
         "keep_pages": "devices",
     },

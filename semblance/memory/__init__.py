@@ -1,15 +1,16 @@
 """Where representations live: stores that survive a kill, and indexes that find the near ones.
 
-atomic.py        changes to files that neither a kill, a full disk nor a second writer can leave half done
-changes.py       what is done to the tables and segments of a space inside one commit, which the caller opens and
-columns.py       attributes between an Arrow table and the columns of an SQLite table
-database.py      the tables of `space.db`, connections to it, and the record that says what the space is
-exact.py         the nearest items by looking at all of them, in blocks, so that memory is bounded whatever the
-model_file.py    tensors and what they are, in one safetensors file named by the hash of its content
-segments.py      float32 vectors in append-only files, whose named length is the truth
-store.py         a SPACE folder, of which `space.db` is the truth and which changes by one commit at a time
-view.py          one version of a space, for reading
-where.py         a small language of conditions over attributes, compiled to SQL with bound parameters
+atomic.py          changes to files that neither a kill, a full disk nor a second writer can leave half done
+changes.py         what one commit does to the tables and segments of a space
+columns.py         attributes between an Arrow table and the columns of an SQLite table
+database.py        the tables of `space.db`, connections to it, and the record that says what the space is
+exact.py           the nearest items by looking at all of them, in blocks
+housekeeping.py    what a writer does after a change and when it opens a space
+model_file.py      tensors and what they are, in one safetensors file named by the hash of its content
+segments.py        float32 vectors in append-only files, whose named length is the truth
+store.py           a SPACE folder, of which `space.db` is the truth and which changes by one commit at a time
+view.py            one version of a space, for reading
+where.py           a small language of conditions over attributes, compiled to SQL with bound parameters
 """
 
 from semblance.lazy import lazy

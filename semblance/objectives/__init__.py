@@ -1,17 +1,19 @@
 """What a representation is asked to be good at. An objective owns what trains along and is dropped afterwards.
 
 bank.py              candidates that outlive the batch
-branches.py          several views of an item, one of which has to be told from another in feature space
+branches.py          several views of an item, one to be told from another in feature space
 classify.py          cross-entropy of the network's own head
+clusters.py          points, a few codes, and an assignment of the one to the other
 contrast.py          bring neighbours together, by matching two neighbour distributions
-divergences.py       divergences between rows of two neighbour distributions: p [N, M] given, q as log q [N, M] ->
-graph_contrast.py    contrast on a graph of the whole training set: the loss sees batches, its neighbours come
+contrast_table.py    published methods as (p, kernel of q, candidates), after I-Con's
+divergences.py       between rows of two neighbour distributions: KL, total variation, Jensen-Shannon
+graph_contrast.py    contrast on a graph of the whole training set
 kernels.py           how near two learned points are
-lift.py              a loss is a pure function of embeddings, `(z, batch) -> scalar`; an objective decides which
+lift.py              a loss of embeddings becomes an objective of items or of views
 neighbours.py        who is near whom in the data
 pretext.py           change the input, and predict from the changed input what was done to it
 projector.py         the small perceptron between an embedding and the space where an objective compares
-triplets.py          an anchor x is to be nearer to x+ than to x-, and only by how much that holds does a loss see
+triplets.py          an anchor is to be nearer to its like than to its unlike
 """
 
 from semblance.lazy import lazy
@@ -29,6 +31,7 @@ __getattr__, __dir__, __all__ = lazy(
         "InstanceDiscrimination": "bank",
         "Branches": "branches",
         "CrossEntropy": "classify",
+        "Episode": "clusters",
         "Pretext": "pretext",
         "Change": "pretext",
         "Triplets": "triplets",

@@ -3,11 +3,13 @@
 as_is.py         embeddings that exist already
 backbones.py     a backbone by name, and the width that objectives and heads will meet
 branches.py      two views of a picture, one predicting the other, without negatives
-catalogue.py     the catalogue's table as shipped: id, number, title, year, kind, room, family and rank of every
-contrast.py      what differs is who counts as a neighbour, and among how many one is chosen
+catalogue.py     the catalogue's table as shipped
+contrast.py      who counts as a neighbour, and among how many one is chosen: simclr, supcon and kin
 frozen.py        a net learns some labels, then a linear machine on its frozen features answers
+neighbours.py    nearest neighbours beside a trained classifier
 pretext.py       a task that the data sets itself, whose features are kept
-registry.py      named compositions of parts, and the table that lists them without importing torch
+prototypes.py    tasks of a few support items, the nearest mean answers
+registry.py      `@recipe`, the table that is read without torch, settings and their check
 supervised.py    a backbone, a linear head, cross-entropy
 triplets.py      embeddings in which like is nearer than unlike
 """

@@ -1,15 +1,15 @@
 """What the user holds: a model, a space, and the verbs that join the rooms.
 
-card.py        a README.md in its folder that tells a stranger what it is, from what, and how to use it
+card.py        the README.md in a space's folder
 choose.py      which recipe, and does it suit the data: asked once, before anything is trained
 columns.py     what a dataset's targets and splits become in a space: columns that can be filtered by
 fit.py         data in, a searchable space out
-model.py       a trained network with what it takes to feed it: from data of its domain to embeddings and answers
+model.py       a trained network with what it takes to feed it
 plan.py        what a fit would take, found by a few real steps on the real data
-rank.py        which published method suits THIS data
-space.py       what a user holds after fit
+rank.py        which published method suits this data
+space.py       a folder of embeddings that is searched, added to and judged
 training.py    a dataset and a recipe in, a model out
-wrap.py        a network of the user's own, trained elsewhere, as a model
+wrap.py        a network of the user's own, trained elsewhere, as a Semblance model
 """
 
 from semblance.lazy import lazy

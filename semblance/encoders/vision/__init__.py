@@ -1,10 +1,10 @@
 """Encoders of images.
 
-    blocks.py        a few convolutions and the way around them
-    fused_norm.py    the compiled passes behind `norm.BatchNormAct`: bfloat16 activations as rows of channels, [P, C]
-    norm.py          an optional shortcut and an optional ReLU
-    rows.py          every classical backbone as one row of a table, read by `stagenet`
-    stagenet.py      a stem, stages of equal blocks that halve the image and widen the channels, and a read-out
+blocks.py        a few convolutions and the way around them
+fused_norm.py    the compiled passes behind `norm.py` for bfloat16 activations
+norm.py          batch norm with an optional shortcut and an optional ReLU
+rows.py          every classical backbone as one row of a table, read by `stagenet`
+stagenet.py      a stem, stages of equal blocks that halve the image and widen the channels, and a read-out
 """
 
 from semblance.lazy import lazy
