@@ -41,16 +41,17 @@ class Fitted:
 
 
 class _Loss:
-    """Mean loss and its gradient for all strengths, reading z twice per call, block by block. W is [s, K, d + 1]."""
+    """Mean loss and its gradient for some of the strengths, reading z once per call, block by block. W is [s, K, d + 1]."""
 
     def __init__(self, z: Tensor, target: Tensor, strengths: Tensor, several: bool):
         self.z, self.target, self.several, self.passes = z, target, several, 0
         self.l2 = torch.cat([strengths[:, None].expand(-1, z.shape[1] - 1), torch.zeros(len(strengths), 1)], 1)[:, None]
 
-    def __call__(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        """-> loss [s], gradient [s, K, d + 1]."""
+    def __call__(self, w: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+        """W of the strengths at these positions [s] -> loss [s], gradient [s, K, d + 1]."""
         self.passes += 1
         s, classes, d = w.shape
+        l2 = self.l2[which]
         flat = w.reshape(s * classes, d)
         gradient, loss = torch.zeros_like(flat), torch.zeros(s, dtype=torch.float64)
         for row in range(0, len(self.z), ROWS):
@@ -61,7 +62,7 @@ class _Loss:
             loss += self._into_residual(logits, y)
             gradient.addmm_(logits.view(s * classes, -1), z)
         n = len(self.z)
-        return loss / n + (self.l2 * w * w).sum((1, 2)).double() / 2, gradient.view_as(w) / n + self.l2 * w
+        return loss / n + (l2 * w * w).sum((1, 2)).double() / 2, gradient.view_as(w) / n + l2 * w
 
     def _into_residual(self, logits: Tensor, y: Tensor) -> Tensor:
         """[s, K, r] becomes p - y in place -> loss [s]."""
@@ -97,34 +98,34 @@ def fit_logistic(
     w = torch.zeros(len(strengths), target.shape[1], z.shape[1])
     if start is not None:
         w = torch.cat([start.weights.transpose(1, 2), start.bias[:, :, None]], 2)
-    loss, g = f(w)
-    enough = tolerance**2 * _dot(g, g).clamp_min(1e-30)
+    active = torch.arange(len(strengths))
+    loss, g = f(w, active)
+    enough = tolerance**2 * _dot(g, g).clamp_min(1e-30)[:, 0, 0]
     history: list[tuple[Tensor, Tensor, Tensor]] = []
-    done = torch.zeros(len(strengths), dtype=torch.bool)
     for _ in range(most):
         direction = _direction(g, history)
-        slope = _dot(g, direction)
-        length = torch.where(done[:, None, None], 0.0, torch.ones_like(slope)).float()
-        if not history:
-            length = length / _dot(g, g).sqrt().clamp_min(1.0)
+        slope = _dot(g, direction)[:, 0, 0]
+        length = torch.zeros(len(strengths))
+        length[active] = 1.0 if history else 1 / _dot(g, g)[active, 0, 0].sqrt().clamp_min(1.0)
+        ahead, loss_ahead, g_ahead = w.clone(), loss.clone(), g.clone()
+        trying = active
         for _ in range(20):
-            ahead = w + length * direction
-            loss_ahead, g_ahead = f(ahead)
-            short = loss_ahead > loss + (ARMIJO * length * slope)[:, 0, 0] + 1e-9
-            if not bool(short.any()):
+            # Only strengths whose step was too long are tried again: the others would pay for every shorter step.
+            ahead[trying] = w[trying] + length[trying, None, None] * direction[trying]
+            loss_ahead[trying], g_ahead[trying] = f(ahead[trying], trying)
+            trying = trying[loss_ahead[trying] > loss[trying] + ARMIJO * (length * slope)[trying] + 1e-9]
+            if not len(trying):
                 break
-            length[short] /= 2
-        ahead = torch.where(short[:, None, None], w, ahead)
+            length[trying] /= 2
+        ahead[trying], loss_ahead[trying], g_ahead[trying] = w[trying], loss[trying], g[trying]
         step, change = ahead - w, g_ahead - g
         curvature = _dot(step, change)
         history.append((step, change, torch.where(curvature > 1e-12, 1 / curvature, torch.zeros(()))))
         history = history[-MEMORY:]
-        fell = loss - loss_ahead
-        moved = ~(done | short)
-        w, g = ahead, torch.where(moved[:, None, None], g_ahead, g)
-        loss = torch.where(moved, loss_ahead, loss)
-        done = done | short | (_dot(g, g) <= enough)[:, 0, 0] | (fell.abs() < 1e-8 * loss.abs())
-        if bool(done.all()):
+        ended = (_dot(g_ahead, g_ahead)[:, 0, 0] <= enough) | ((loss - loss_ahead).abs() < 1e-8 * loss.abs())
+        w, g, loss = ahead, g_ahead, loss_ahead
+        active = active[~ended[active]]
+        if not len(active):
             break
     return Fitted(w[:, :, :-1].transpose(1, 2).contiguous(), w[:, :, -1].contiguous(), loss, f.passes)
 
