@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -86,9 +87,12 @@ class Backprop:
         for group in optimizer.param_groups:
             group["lr"] = self.lr * (factor if group["scheduled"] else 1.0)
 
-    def step(self, parts: Parts, batch: Batch, share: float) -> Metrics:
-        """One batch: the objective's gradient, scaled by its share of the optimiser step, added to the others'."""
+    def step(self, parts: Parts, batch: Batch, share: float, casting: AbstractContextManager[None]) -> Metrics:
+        """One batch: the objective's gradient, scaled by its share of the optimiser step, added to the others'.
+
+        Only the forward pass runs under `casting`; the backward pass takes each operation's precision from it."""
         assert parts.objective is not None
-        loss, metrics = parts.objective(parts.network, batch)
+        with casting:
+            loss, metrics = parts.objective(parts.network, batch)
         (loss * share).backward()
         return metrics

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import Protocol
 
@@ -41,7 +41,7 @@ class Stepping(Protocol):
 
     def adjust(self, optimizer: torch.optim.Optimizer, progress: float, epoch: float) -> None: ...
 
-    def step(self, parts: Parts, batch: Batch, share: float) -> Metrics: ...
+    def step(self, parts: Parts, batch: Batch, share: float, casting: AbstractContextManager[None]) -> Metrics: ...
 
 
 @contextmanager
@@ -111,8 +111,7 @@ def train(rule: Stepping, parts: Parts, feed: Feed, budget: Budget) -> Iterator[
                 group_start = place.step - place.step % rule.accumulate
                 group = min(rule.accumulate, len(order) - group_start)
                 batch = feed.batch(order[place.step], budget.seed, place.epoch, place.step)
-                with autocast(feed.device, precision):
-                    metrics = rule.step(parts, batch, 1 / group)
+                metrics = rule.step(parts, batch, 1 / group, autocast(feed.device, precision))
                 _finite(metrics, place)
                 for name, value in metrics.items():
                     place.sums[name] = place.sums.get(name, 0.0) + value

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
@@ -67,7 +69,7 @@ def test_a_wrong_setting_is_answered_with_what_is_right(changes: dict, words: st
 def test_a_batch_s_share_scales_its_gradient() -> None:
     whole, half = parts(dropout=0.0), parts(dropout=0.0)
     batch = {"x": torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), "labels": torch.tensor([0, 1] * 3)}
-    Backprop().step(whole, batch, 1.0)
-    Backprop().step(half, batch, 0.5)
+    Backprop().step(whole, batch, 1.0, nullcontext())
+    Backprop().step(half, batch, 0.5, nullcontext())
     for a, b in zip(whole.modules().parameters(), half.modules().parameters(), strict=True):
         torch.testing.assert_close(a.grad * 0.5, b.grad)
