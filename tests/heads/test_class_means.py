@@ -37,7 +37,8 @@ def test_with_one_shot_matching_and_prototypes_agree_and_with_more_they_do_not(d
     (z, y), (q, _) = items(), items(1, 20)
     one = [scores(q, z[:5], y[:5], 5, distance, read).softmax(1) for read in ("prototypes", "matching")]
     torch.testing.assert_close(*one)
-    more = [scores(q, z, y, 5, distance, read, 0.05).softmax(1) for read in ("prototypes", "matching")]
+    soft = {"euclidean": 0.05, "cosine": 5.0}[distance]
+    more = [scores(q, z, y, 5, distance, read, soft).softmax(1) for read in ("prototypes", "matching")]
     assert (more[0] - more[1]).abs().max() > 1e-3
 
 
