@@ -13,11 +13,24 @@ from semblance.encoders.vision.stagenet import on_images
 
 # Items an epoch shows at least: a set of some hundred items gets as many steps as one of some thousand.
 LEAST = 4096
+SMALL = ("small", "half")
 
 
 def backbone_of(backbone: str, width: int = 0, **axes: object) -> Callable[[Shape], nn.Module]:
-    """The named row of the stage net for the data's pictures; `width` 0 leaves its own."""
-    return on_images(backbone, **({"width": width} if width else {}), **axes)
+    """The named row of the stage net for the data's pictures; `width` 0 leaves its own.
+
+    The small net's first stage keeps the size of pictures under 16 pixels: halved thrice, 8 by 8 would leave one place.
+    """
+
+    def build(shape: Shape) -> nn.Module:
+        given: dict[str, object] = dict(axes)
+        if width:
+            given["width"] = width
+        if backbone in SMALL and min(shape.item[1:], default=16) < 16:
+            given.setdefault("strides", (1, 2, 2, 1))
+        return on_images(backbone, **given)(shape)
+
+    return build
 
 
 def width_of(encoder: Callable[[Shape], Any], shape: Shape) -> int:

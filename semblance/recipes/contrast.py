@@ -6,17 +6,14 @@ supcon      p: every item of the label           among both views of a batch
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
-import torch
 from torch import nn
 
 from semblance.data.dataset import Shape
 from semblance.data.samplers import Repeated, Shuffled
 from semblance.data.views import ByShape, Views, default_views, two_crops
 from semblance.encoders.vectors import flat
-from semblance.encoders.vision.stagenet import on_images
 from semblance.errors import unknown
 from semblance.geometry.spaces import Euclidean
 from semblance.heads.clusters import Clusters
@@ -29,29 +26,12 @@ from semblance.objectives.kernels import Cosine, Dot
 from semblance.objectives.lift import Lifted, on_items, on_views
 from semblance.objectives.neighbours import other_view, own_point, same_label
 from semblance.objectives.projector import perceptron
+from semblance.recipes.backbones import backbone_of, width_of
 from semblance.recipes.registry import Recipe, Stage, recipe
 
-SMALL = ("small", "half")
 # Training items from which a softmax over all of them costs more than the network.
 MANY = 20_000
 ESTIMATORS = ("auto", "softmax", "nce", "parametric")
-
-
-def backbone(row: str, width: int = 0, **axes: object) -> Callable[[Shape], nn.Module]:
-    """A row of the stage net; `width` 0 keeps the row's own.
-
-    The small net's first stage keeps the size of pictures under 16 pixels: halved thrice, 8 by 8 would leave one place.
-    """
-
-    def build(shape: Shape) -> nn.Module:
-        given: dict[str, object] = dict(axes)
-        if width:
-            given["width"] = width
-        if row in SMALL and min(shape.item[1:], default=16) < 16:
-            given["strides"] = (1, 2, 2, 1)
-        return on_images(row, **given)(shape)
-
-    return build
 
 
 def of_drawings(item: tuple[int, ...]) -> Views:
@@ -61,15 +41,9 @@ def of_drawings(item: tuple[int, ...]) -> Views:
     return replace(views, turn=15.0) if views.turn and min(item[1:]) < 16 else views
 
 
-def width_of(encoder: Callable[[Shape], nn.Module], shape: Shape) -> int:
-    """The width of what an encoder embeds, asked of a copy without weights."""
-    with torch.device("meta"):
-        return int(encoder(shape).dim)
-
-
 def _of_views(
     neighbours: Neighbours,
-    row: str,
+    backbone: str,
     width: int,
     dim: int,
     temperature: float,
@@ -81,7 +55,7 @@ def _of_views(
 ) -> Recipe:
     """Two views, cosine of a projection, the rest of the batch as candidates. An epoch shows `least` items or more, so
     that a set of some hundred gets as many steps as one of some thousand."""
-    encoder = backbone(row, width)
+    encoder = backbone_of(backbone, width)
 
     def objective(shape: Shape) -> Lifted:
         inner = width_of(encoder, shape)
@@ -98,7 +72,7 @@ def _of_views(
 
 @recipe(entry=None, paper="Chen et al. 2020, arXiv:2002.05709", domains="images")
 def simclr(
-    row: str = "small",
+    backbone: str = "small",
     width: int = 0,
     dim: int = 128,
     temperature: float = 0.5,
@@ -108,12 +82,12 @@ def simclr(
     least: int = 4096,
 ) -> Recipe:
     """semblance fit digits --recipe simclr"""
-    return _of_views(other_view, row, width, dim, temperature, batch, lr, epochs, least)
+    return _of_views(other_view, backbone, width, dim, temperature, batch, lr, epochs, least)
 
 
 @recipe(entry=None, paper="Khosla et al. 2020, arXiv:2004.11362", domains="images", needs="labels")
 def supcon(
-    row: str = "small",
+    backbone: str = "small",
     width: int = 0,
     dim: int = 128,
     temperature: float = 0.1,
@@ -123,12 +97,12 @@ def supcon(
     least: int = 4096,
 ) -> Recipe:
     """semblance fit digits --recipe supcon"""
-    return _of_views(same_label, row, width, dim, temperature, batch, lr, epochs, least, needs=("labels",))
+    return _of_views(same_label, backbone, width, dim, temperature, batch, lr, epochs, least, needs=("labels",))
 
 
 @recipe(entry="instance-discrimination", paper="Wu et al. 2018, arXiv:1805.01978", domains="images")
 def instance_discrimination(
-    row: str = "small",
+    backbone: str = "small",
     width: int = 0,
     dim: int = 128,
     temperature: float = 0.07,
@@ -166,7 +140,7 @@ def instance_discrimination(
         views=two_crops(1),
     )
     # The stored vectors are the embeddings themselves, so the map to `dim` is kept: it is no projector.
-    return Recipe(encoder=backbone(row, width, dim=dim), stages=(stage,), memory="data")
+    return Recipe(encoder=backbone_of(backbone, width, dim=dim), stages=(stage,), memory="data")
 
 
 @recipe(entry="icon", paper="Alshammari et al. 2025, arXiv:2504.16929", domains=("images", "vectors"))

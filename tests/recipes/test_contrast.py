@@ -36,7 +36,7 @@ def pictures(side: int = 8, units: int = 60) -> ArrayDataset:
 @pytest.mark.parametrize("make", [simclr, supcon, instance_discrimination], ids=lambda make: make.__name__)
 def test_the_loss_falls_on_a_toy(make):
     once = {} if make is instance_discrimination else {"least": 1}
-    model, again = (train(pictures(), make(row="half", width=8, batch=30, **once), epochs=3) for _ in range(2))
+    model, again = (train(pictures(), make(backbone="half", width=8, batch=30, **once), epochs=3) for _ in range(2))
     assert model.history[-1]["loss"] < model.history[0]["loss"]
     assert np.array_equal(model.embed(pictures()), again.embed(pictures())), "the same seed gives the same bits"
 
