@@ -56,6 +56,7 @@ def simsiam(
     schedule: str = "cosine",
     weight_decay: float = 1e-4,
     epochs: int = 48,
+    least: int = LEAST,
 ) -> Recipe:
     """semblance fit pictures/ --recipe simsiam    # learns slowly at this size: give it epochs"""
     # Paper: lr 0.05 * batch / 256 and 2048-512-2048. Here 0.05 at batch 64 and 256-64-256: small nets, few epochs.
@@ -80,7 +81,7 @@ def simsiam(
     rule = Backprop(
         lr=lr, weight_decay=weight_decay, schedule=schedule, epochs=epochs, constant_lr=("objective.predictor",)
     )
-    return Recipe(encoder=encoder, stages=(Stage(rule, objective, Repeated(Shuffled(batch), LEAST), two_crops(views)),))
+    return Recipe(encoder=encoder, stages=(Stage(rule, objective, Repeated(Shuffled(batch), least), two_crops(views)),))
 
 
 @recipe(entry=None, paper="Grill et al. 2020, arXiv:2006.07733", domains="images")
@@ -94,6 +95,7 @@ def byol(
     lr: float = 0.05,
     weight_decay: float = 1e-4,
     epochs: int = 48,
+    least: int = LEAST,
 ) -> Recipe:
     """semblance fit pictures/ --recipe byol    # SimSiam whose targets come from a slow copy"""
     encoder = backbone_of(backbone, width)
@@ -106,7 +108,7 @@ def byol(
         return Branches(project(shape), predictor_of("trained", dim, hidden), targets=copied)
 
     rule = Backprop(lr=lr, weight_decay=weight_decay, epochs=epochs)
-    return Recipe(encoder=encoder, stages=(Stage(rule, objective, Repeated(Shuffled(batch), LEAST), two_crops()),))
+    return Recipe(encoder=encoder, stages=(Stage(rule, objective, Repeated(Shuffled(batch), least), two_crops()),))
 
 
 @recipe(entry=None, paper="Bardes et al. 2021, Zbontar et al. 2021 (arXiv:2105.04906, 2103.03230)", domains="images")
@@ -118,6 +120,7 @@ def decorrelation(
     batch: int = 128,
     lr: float = 1e-3,
     epochs: int = 16,
+    least: int = LEAST,
 ) -> Recipe:
     """semblance fit pictures/ --recipe decorrelation    # vicreg or barlow: coordinates kept apart, no predictor"""
     if loss not in COVARIANCES:
@@ -130,4 +133,4 @@ def decorrelation(
         return Branches(projector, compare=COVARIANCES[loss], stop_gradient=False, symmetric=False)
 
     rule = Backprop(optimizer="adam", lr=lr, epochs=epochs)
-    return Recipe(encoder=encoder, stages=(Stage(rule, objective, Repeated(Shuffled(batch), LEAST), two_crops()),))
+    return Recipe(encoder=encoder, stages=(Stage(rule, objective, Repeated(Shuffled(batch), least), two_crops()),))

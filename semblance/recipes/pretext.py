@@ -35,6 +35,7 @@ def rotnet(
     schedule: str = "cosine",
     weight_decay: float = 0.0,
     epochs: int = 5,
+    least: int = LEAST,
 ) -> Recipe:
     """semblance fit pictures/ --recipe rotnet    # `every` turn of each picture in the batch: four times its size"""
     # Paper: SGD 0.1 with Nesterov, decay 5e-4, rate times 0.2 at 30, 60 and 80 of 100 epochs: optimizer=sgd lr=0.1
@@ -58,5 +59,5 @@ def rotnet(
         gamma=0.2,
         epochs=epochs,
     )
-    stage = Stage(rule, objective, Repeated(Shuffled(batch), LEAST), flips_and_shifts())
+    stage = Stage(rule, objective, Repeated(Shuffled(batch), least), flips_and_shifts())
     return Recipe(encoder=encoder, stages=(stage,))

@@ -74,6 +74,7 @@ def triplet_views(
     batch: int = 128,
     lr: float = 1e-3,
     epochs: int = 16,
+    least: int = LEAST,
 ) -> Recipe:
     """semblance fit pictures/ --recipe triplet-views    # no labels: another view against another picture"""
     space = Sphere() if distance == "cosine" else Euclidean()
@@ -81,5 +82,5 @@ def triplet_views(
     def objective(shape: Shape) -> Triplets:
         return Triplets(gap_named(gap, margin), distance_named(distance), from_views=True)
 
-    stage = Stage(Backprop("adam", lr=lr, epochs=epochs), objective, Repeated(Shuffled(batch), LEAST), two_crops())
+    stage = Stage(Backprop("adam", lr=lr, epochs=epochs), objective, Repeated(Shuffled(batch), least), two_crops())
     return Recipe(encoder=backbone_of(backbone, width, geometry=space), stages=(stage,))
