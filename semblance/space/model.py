@@ -197,6 +197,8 @@ class Model:
                     owner, _, leaf = name.rpartition(".")
                     setattr(network.get_submodule(owner), leaf, torch.empty_like(tensors[name]))
             network.load_state_dict(dict(tensors))
+            # The layout of training: another one would add in another order, and differ in the last digit.
+            network.to(memory_format=precision_for(choose_device("cpu"), header["precision"]).memory_format)
         except RuntimeError as error:
             raise SemblanceError(
                 f"the weights do not fit recipe {header['recipe']!r} ({str(error).splitlines()[-1].strip()}): "
