@@ -160,11 +160,16 @@ def _units(
     if train_y is None or test_y is None:
         none = np.empty(0, np.int64)
         return Units(gallery[:0], none, queries[:0], none, queries, views, geometry, seed)
-    parts = []
-    for z, y in ((gallery, np.asarray(train_y)), (queries, np.asarray(test_y))):
-        known = {"several": lambda y: y.any(1), "number": np.isfinite, "class": lambda y: y >= 0}[kind](y)
-        parts += [z[known], y[known]]
-    return Units(*parts, queries, views, geometry, seed)
+    y, asked = np.asarray(train_y), np.asarray(test_y)
+    known, answered = _known(y, kind), _known(asked, kind)
+    return Units(gallery[known], y[known], queries[answered], asked[answered], queries, views, geometry, seed)
+
+
+def _known(y: np.ndarray, kind: str) -> np.ndarray:
+    """[N], which units are labelled."""
+    if kind == "several":
+        return y.any(1)
+    return np.asarray(np.isfinite(y) if kind == "number" else y >= 0)
 
 
 def _measure(names: Sequence[str], kind: str, units: Units) -> dict[str, Measured]:
@@ -320,7 +325,8 @@ def _view_recall1(units: Units) -> Measured:
 def _uniformity(units: Units) -> Measured:
     some = units.some(len(units.every_test), MOST_UNITS)
     ends = bootstrap_mean(sphere.closeness_scores(units.every_test[some]), units.seed)
-    return _measured(*(float(np.log(max(end, 1e-30))) for end in ends))
+    value, low, high = (float(np.log(max(end, 1e-30))) for end in ends)
+    return _measured(value, low, high)
 
 
 def _effective_rank(units: Units) -> Measured:

@@ -32,13 +32,13 @@ def alignment_scores(z1: np.ndarray, z2: np.ndarray) -> np.ndarray:
 
 def closeness_scores(z: np.ndarray) -> np.ndarray:
     """[N, d] -> [N], mean over the other units of exp(-2 |z_i - z_j|^2). Uniformity is the log of its mean; N >= 2."""
-    z = torch.from_numpy(on_sphere(z))
-    n = len(z)
-    square = (z * z).sum(1)
+    x = torch.from_numpy(on_sphere(z))
+    n = len(x)
+    square = (x * x).sum(1)
     close = torch.empty(n)
     for row in range(0, n, step := max(1, BLOCK // n)):
         rows = slice(row, row + step)
-        distance = (square[rows, None] + square - 2 * z[rows] @ z.T).clamp_min_(0)
+        distance = (square[rows, None] + square - 2 * x[rows] @ x.T).clamp_min_(0)
         close[rows] = (distance.mul_(-2).exp_().sum(1) - 1) / (n - 1)
     return close.numpy()
 

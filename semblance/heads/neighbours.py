@@ -131,6 +131,10 @@ class NeighbourMix(nn.Module):
     log-likelihood; afterwards all items are stored. `per_class` stores only that many of each class.
     """
 
+    features: Tensor
+    labels: Tensor
+    chosen: Tensor
+
     def __init__(
         self,
         classifier: nn.Module,

@@ -88,6 +88,12 @@ class ClassMeans(nn.Module):
     Kept are sums and counts, so that means stay means of all items seen; matching keeps the items themselves.
     """
 
+    sums: Tensor
+    counts: Tensor
+    squares: Tensor
+    items: Tensor
+    item_labels: Tensor
+
     def __init__(
         self,
         dim: int,
