@@ -31,13 +31,26 @@ class Dataset(Protocol):
     (`train` always exists); `fingerprint` is a hash of the content.
     """
 
-    domain: str
-    units: str
-    ids: Sequence[str]
-    targets: Mapping[str, Any]
-    attributes: pa.Table
-    splits: Mapping[str, np.ndarray]
-    fingerprint: str
+    @property
+    def domain(self) -> str: ...
+
+    @property
+    def units(self) -> str: ...
+
+    @property
+    def ids(self) -> Sequence[str]: ...
+
+    @property
+    def targets(self) -> Mapping[str, Any]: ...
+
+    @property
+    def attributes(self) -> pa.Table: ...
+
+    @property
+    def splits(self) -> Mapping[str, np.ndarray]: ...
+
+    @property
+    def fingerprint(self) -> str: ...
 
     def __len__(self) -> int: ...
 

@@ -30,6 +30,9 @@ INIT, ORDER, VIEWS, NOISE = range(4)
 class Network(nn.Module):
     """An encoder with its head; an objective gets it as `model`."""
 
+    encoder: Any
+    head: Any
+
     def __init__(self, encoder: nn.Module, head: nn.Module | None = None):
         super().__init__()
         self.encoder, self.head = encoder, head

@@ -14,19 +14,13 @@ from semblance.recipes.registry import Recipe, build, check_settings, table
 from semblance.space.model import Model
 
 
-def choose(
-    dataset: ArrayDataset, recipe: str | Model | None, settings: Mapping[str, Any]
-) -> tuple[str, Recipe | Model]:
-    """The recipe by name, checked against what the data has."""
-    if isinstance(recipe, Model):
-        if recipe.shape.domain != dataset.domain:
-            raise SemblanceError(
-                f"the model takes {recipe.shape.domain} and the data is {dataset.domain}: "
-                f"wrap it with domain={dataset.domain!r}"
-            )
-        return "", recipe
+def choose(dataset: ArrayDataset, recipe: str | None, given: Mapping[str, Any]) -> tuple[str, dict[str, Any], Recipe]:
+    """The recipe of this name, or the domain's default, built with the settings given: name, checked settings, recipe.
+
+    Refused where the data lacks what the recipe needs, with the recipes that would do.
+    """
     name = recipe or default_recipe(dataset)
-    settings = check_settings(name, settings)
+    settings = check_settings(name, given)
     row = table()[name]
     if dataset.domain not in row.domains:
         fitting = sorted(r.name for r in table().values() if dataset.domain in r.domains)
@@ -46,4 +40,13 @@ def choose(
             raise SemblanceError(
                 f"recipe {name!r} needs labels of two classes or more and the data has {known}: use {', '.join(others)}"
             )
-    return name, build(name, **settings)
+    return name, settings, build(name, **settings)
+
+
+def suits(model: Model, dataset: ArrayDataset) -> None:
+    """Refuses a ready model whose domain is not the data's."""
+    if model.shape.domain != dataset.domain:
+        raise SemblanceError(
+            f"the model takes {model.shape.domain} and the data is {dataset.domain}: "
+            f"wrap it with domain={dataset.domain!r}"
+        )

@@ -27,9 +27,8 @@ from semblance.errors import Failed, SemblanceError
 from semblance.learning.devices import keep_pages
 from semblance.learning.watch import warning
 from semblance.memory.store import Store
-from semblance.recipes.registry import check_settings
 from semblance.space.card import write_card
-from semblance.space.choose import choose
+from semblance.space.choose import choose, suits
 from semblance.space.columns import attributes_of, label_kind
 from semblance.space.model import Model
 from semblance.space.space import Space
@@ -76,7 +75,11 @@ def fit(
         say(note)
     target = _target(out, dataset, overwrite, resume)
     fitting = target.with_name(target.name + ".fitting")
-    name, plan = choose(dataset, recipe, settings)
+    name, chosen = "", None
+    if isinstance(recipe, Model):
+        suits(recipe, dataset)
+    else:
+        name, settings, chosen = choose(dataset, recipe, settings)
     options = {"label": label, "id_column": id_column, "size": size, "domain": dataset.domain}
     asked = {"epochs": epochs, "seconds": seconds, "device": device, "precision": precision}
     record = _record(dataset, name, settings, seed, asked, options)
@@ -92,12 +95,13 @@ def fit(
                 warned.add(line)
                 say(line)
 
-        if isinstance(plan, Model):
-            model = plan
+        if isinstance(recipe, Model):
+            model = recipe
         else:
+            assert chosen is not None
             model = train(
                 dataset,
-                plan,
+                chosen,
                 seed=seed,
                 epochs=epochs,
                 seconds=seconds,
@@ -110,7 +114,7 @@ def fit(
                 resume=resume,
                 signature=record["hash"],
                 name=name,
-                settings=check_settings(name, settings),
+                settings=settings,
             )
     record["trained"] = {
         "epochs": int(max((m["epoch"] for m in model.history), default=0)),
@@ -247,7 +251,7 @@ def _commit(
     target: Path, dataset: ArrayDataset, model: Model, record: Mapping[str, Any], progress: Progress | None
 ) -> None:
     """Embed every unit and put the space in place by one commit."""
-    content = {
+    content: dict[str, Any] = {
         "model_tensors": model.tensors(),
         "model_meta": {"semblance": json.dumps(model.header())},
         "recipe": dict(record),
@@ -262,7 +266,7 @@ def _commit(
             "name": dataset.name,
         },
     }
-    kind = {"dim": model.dim, "geometry": model.geometry.name, "domain": dataset.domain}
+    kind: dict[str, Any] = {"dim": model.dim, "geometry": model.geometry.name, "domain": dataset.domain}
     if (target / "space.db").exists():
         with Store.open(target, write=True) as store:
             store.commit_space(**content, **kind)

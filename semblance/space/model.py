@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from torch.nn import functional as F
 
 from semblance.data.dataset import ArrayDataset, Shape
 from semblance.data.load import load as load_data
-from semblance.data.views import Prepare, default_views
+from semblance.data.prepare import Prepare
+from semblance.data.views import default_views
 from semblance.encoders.wrapped import Wrapped
 from semblance.errors import SemblanceError
 from semblance.geometry.spaces import Geometry
@@ -69,7 +70,7 @@ class Model:
         if isinstance(data, ArrayDataset):
             dataset = data
         else:
-            size = self.shape.item[1:] if self.shape.domain == "images" else None
+            size: Any = self.shape.item[1:] if self.shape.domain == "images" else None
             dataset = load_data(data, domain=self.shape.domain, size=size)
         if dataset.domain != self.shape.domain:
             raise SemblanceError(
@@ -114,7 +115,15 @@ class Model:
         draw = default_views(self.shape)
         for start in range(0, len(rows), self.block):
             x = conform(torch.from_numpy(np.array(dataset.x[rows[start : start + self.block]])), self.shape)
-            first, second = (draw(x, torch_chance(0, VIEWS, 0, start, number), self.prepare) for number in range(2))
+            chances = (torch_chance(0, VIEWS, 0, start, number) for number in range(2))
+            if isinstance(self.prepare, Prepare):
+                first, second = (draw(x, draws, self.prepare) for draws in chances)
+            else:
+                # A transform of the user's takes stored pixels, so the views are brought back to those.
+                channels = self.shape.item[0]
+                plain = Prepare(replace(self.shape, mean=(0.0,) * channels, std=(1.0,) * channels), True)
+                pixels = ((draw(x, draws, plain) * 255).round().clamp(0, 255).to(torch.uint8) for draws in chances)
+                first, second = map(self.prepare, pixels)
             yield first, second
 
     def embed_views(self, dataset: ArrayDataset, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -182,7 +191,8 @@ class Model:
                 f"the model has format {header['format']} and this version reads up to {FORMAT}: update Semblance"
             )
         stored = header["shape"]
-        shape = Shape(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
+        kept: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+        shape = Shape(**kept)
         if header["recipe"]:
             recipe = build(header["recipe"], **header["settings"])
             network, prepare = assemble(recipe, shape, seed=0), Prepare(shape, recipe.standardise)
@@ -198,7 +208,8 @@ class Model:
                     setattr(network.get_submodule(owner), leaf, torch.empty_like(tensors[name]))
             network.load_state_dict(dict(tensors))
             # The layout of training: another one would add in another order, and differ in the last digit.
-            network.to(memory_format=precision_for(choose_device("cpu"), header["precision"]).memory_format)
+            layout: Any = {"memory_format": precision_for(choose_device("cpu"), header["precision"]).memory_format}
+            network.to(**layout)
         except RuntimeError as error:
             raise SemblanceError(
                 f"the weights do not fit recipe {header['recipe']!r} ({str(error).splitlines()[-1].strip()}): "

@@ -10,7 +10,6 @@ from typing import Any
 
 from semblance.data.load import load as load_data
 from semblance.learning.devices import choose_device
-from semblance.recipes.registry import Recipe
 from semblance.space.choose import choose
 from semblance.space.training import train
 
@@ -28,8 +27,7 @@ def plan(
     reading = {k: given.pop(k) for k in ("domain", "label", "id_column", "size", "progress") if k in given}
     precision = given.pop("precision", "auto")
     dataset = load_data(data, seed=seed, **reading)
-    name, chosen = choose(dataset, recipe, given)
-    assert isinstance(chosen, Recipe)
+    name, _, chosen = choose(dataset, recipe, given)
     learned = [stage for stage in chosen.stages if stage.objective is not None]
     total = epochs if epochs is not None else (learned[0].rule.epochs if learned else 0)
     seconds, steps = 0.0, 0

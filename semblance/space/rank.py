@@ -119,13 +119,13 @@ def rank(
     if seeds < 1:
         raise SemblanceError(f"seeds is {seeds}: give one seed or more")
     keep_pages()
-    reading = {"domain": domain, "label": label, "id_column": id_column, "size": size}
+    reading: dict[str, Any] = {"domain": domain, "label": label, "id_column": id_column, "size": size}
     dataset = load_data(data, seed=seed, progress=progress, **reading)
     names = list(recipes) if recipes else rank_set(dataset)
     if not len(dataset.splits["test"]):
         raise SemblanceError("the data has no test units to rank on: give more items, or splits of its own")
     given = settings or {}
-    chosen = {name: choose(dataset, name, given.get(name, {}))[1] for name in dict.fromkeys(names)}
+    chosen = {name: choose(dataset, name, given.get(name, {}))[2] for name in dict.fromkeys(names)}
     budget = EPOCHS if epochs is None and seconds is None else epochs
     folder = Path(out) if out is not None else Path(f"{dataset.name or 'data'}.rank")
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,17 +145,8 @@ def rank(
         if progress is not None:
             progress(number, len(todo), f"{name}, seed {run_seed}")
         begun = time.monotonic()
-        model = train(
-            dataset,
-            chosen[name],
-            seed=run_seed,
-            epochs=budget,
-            seconds=seconds,
-            device=device,
-            precision=precision,
-            name=name,
-            settings=given.get(name, {}),
-        )
+        budgeted: dict[str, Any] = {"epochs": budget, "seconds": seconds, "device": device, "precision": precision}
+        model = train(dataset, chosen[name], seed=run_seed, name=name, settings=given.get(name, {}), **budgeted)
         line = {
             "schema": 1,
             "key": _key(dataset, name, given, run_seed, budget, seconds),
@@ -166,35 +157,34 @@ def rank(
         }
         with log.open("a") as file:
             file.write(json.dumps(line) + "\n")
-        done[line["key"]] = line
+        done[_key(dataset, name, given, run_seed, budget, seconds)] = line
     if progress is not None:
         progress(len(todo), len(todo), "done")
     runs = {
         name: [done[_key(dataset, name, given, s, budget, seconds)] for s in range(seed, seed + seeds)]
         for name in chosen
     }
-    scores = {name: np.array([r["scores"] for r in rows]) for name, rows in runs.items()}
-    raw = _raw_scores(dataset, kind)
-    if raw is not None:
-        scores[RAW] = np.repeat(raw[None], seeds, axis=0)
-    rows = []
-    for name, table in scores.items():
-        value, low, high = bootstrap_mean(table, seed=seed)
-        rows.append(
-            {
-                "recipe": name,
-                "metric": METRICS[kind],
-                "value": value,
-                "low": low,
-                "high": high,
-                "seeds": seeds,
-                "seconds": round(float(np.mean([r["seconds"] for r in runs[name]])), 2) if name in runs else 0.0,
-            }
-        )
-    rows.sort(key=lambda row: -row["value"])
-    ranking = Ranking(rows, compare_rows({r["recipe"]: scores[r["recipe"]] for r in rows}, seed=seed), folder)
+    ranking = _ranking(runs, _raw_scores(dataset, kind), METRICS[kind], seed, folder)
     ranking.plot(folder / "rank.png")
     return ranking
+
+
+def _ranking(
+    runs: Mapping[str, Sequence[Mapping[str, Any]]], raw: np.ndarray | None, metric: str, seed: int, folder: Path
+) -> Ranking:
+    """Rows with intervals, best first, and the paired tests, from the finished runs."""
+    scores = {name: np.array([run["scores"] for run in each]) for name, each in runs.items()}
+    seeds = len(next(iter(scores.values())))
+    if raw is not None:
+        scores[RAW] = np.repeat(raw[None], seeds, axis=0)
+    rows: list[dict[str, Any]] = []
+    for name, table in scores.items():
+        value, low, high = bootstrap_mean(table, seed=seed)
+        seconds = float(np.mean([run["seconds"] for run in runs[name]])) if name in runs else 0.0
+        row = {"recipe": name, "metric": metric, "value": value, "low": low, "high": high}
+        rows.append({**row, "seeds": seeds, "seconds": round(seconds, 2)})
+    rows.sort(key=lambda row: -row["value"])
+    return Ranking(rows, compare_rows({row["recipe"]: scores[row["recipe"]] for row in rows}, seed=seed), folder)
 
 
 def _key(

@@ -10,7 +10,7 @@ import torch
 
 from semblance.data.dataset import ArrayDataset
 from semblance.data.moments import shape_of
-from semblance.data.views import Prepare
+from semblance.data.prepare import Prepare
 from semblance.learning.devices import choose_device, precision_for
 from semblance.learning.parts import INIT, Budget, Feed, Parts, chance
 from semblance.recipes.registry import Recipe

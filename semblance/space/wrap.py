@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from semblance.data.dataset import Shape
-from semblance.data.views import Prepare
+from semblance.data.prepare import Prepare
 from semblance.encoders.wrapped import Wrapped
 from semblance.learning.parts import Network
 from semblance.space.model import Model

@@ -97,6 +97,7 @@ def test_a_module_of_ones_own_makes_a_space(tmp_path: Path) -> None:
     with fit(pictures(), model, out=tmp_path / "own.space") as space:
         assert space.vectors.shape == (96, 6)
         first = space.vectors.copy()
+        assert 0 <= space.evaluate(pictures())["metrics"]["view_recall1"]["value"] <= 1
     with sb.load(tmp_path / "own.space", module=module) as again:
         np.testing.assert_allclose(again.model.embed(pictures()), first, atol=1e-5)
     with sb.load(tmp_path / "own.space") as without, pytest.raises(SemblanceError, match="module"):
