@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 
@@ -372,3 +373,22 @@ def test_the_documented_fields_are_the_printed_ones():
     page = (checkout() / "docs" / "json.md").read_text()
     for name in (*cli.FIT, *cli.tables.NAMES):
         assert f"`{name}`" in page, f"docs/json.md does not name {name}"
+
+
+def documented_commands():
+    """Every `semblance ...` line of the pages for people."""
+    from semblance.claims.evidence import checkout
+
+    text = "\n".join((checkout() / page).read_text() for page in ("README.md", "CONTRIBUTING.md"))
+    lines = re.findall(r"^semblance (.+)$", text, re.M) + re.findall(r"`semblance ([^`]+)`", text)
+    return [line.split("   #")[0].strip() for line in lines]
+
+
+@pytest.mark.parametrize("line", documented_commands())
+def test_the_commands_in_the_documentation_exist(capsys, line):
+    words = shlex.split(line)
+    verb = words[:2] if words[0] == "data" else words[:1]
+    code, out, _ = call(capsys, *verb, "--help")
+    assert code == 0
+    for option in (word for word in words if re.match(r"--?[a-z]", word)):
+        assert re.search(rf"(^|[ ,/]){re.escape(option)}\b", out, re.M), f"{' '.join(verb)} has no {option}"
