@@ -258,8 +258,10 @@ def reproduce(
     results: Path | None = None,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Run the claim of an entry and write its evidence. With other `seeds` than the declared ones nothing is written:
-    evidence is what the declared seeds say."""
+    """Run the claim of an entry and write its evidence, in a checkout also docs/EVIDENCE.md.
+
+    With other `seeds` than the declared ones nothing is written: evidence is what the declared seeds say.
+    """
     declared = load_claim(entry)
     run = Run(entry, declared.parts, tuple(seeds if seeds is not None else declared.seeds), broken, quiet)
     start = time.perf_counter()
@@ -268,6 +270,8 @@ def reproduce(
     found = judge(declared, run, time.perf_counter() - start)
     if write and run.seeds == declared.seeds:
         evidence.write(found, results)
+        if results is None and evidence.checkout() is not None:
+            evidence.write_page()
     return found
 
 

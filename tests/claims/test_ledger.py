@@ -20,8 +20,12 @@ figures = st.floats(allow_nan=False, allow_infinity=False, width=32)
 def declare(measure, entry="simsiam", **more):
     """A claim under an entry's name, declared for one test."""
     measure.__doc__ = measure.__doc__ or "What the paper says."
+    before = ledger._DECLARED.get(entry)
     ledger.claim(entry, **{"parts": {"a": ledger.at_least(1)}, "broken": "nothing is learned", **more})(measure)
-    return ledger._DECLARED.pop(entry)
+    declared = ledger._DECLARED.pop(entry)
+    if before is not None:
+        ledger._DECLARED[entry] = before
+    return declared
 
 
 @pytest.fixture
@@ -122,7 +126,7 @@ def test_the_broken_twin_is_as_it_should_be_when_it_is_not_shown(run_claim, tmp_
 
 
 def test_other_seeds_leave_no_evidence(monkeypatch, tmp_path):
-    declared = declare(lambda run: run.report("a", [s for s in run.seeds]))
+    declared = declare(lambda run: run.report("a", list(run.seeds)))
     monkeypatch.setattr(ledger, "load_claim", lambda entry: declared)
     found = ledger.reproduce("simsiam", seeds=(7,), results=tmp_path, quiet=True)
     assert found["seeds"] == [7] and not list(tmp_path.iterdir())
