@@ -23,7 +23,7 @@ from semblance.space.training import train
 NEW = ("Greek", "Sanskrit")  # the alphabets left out of training
 DRAWINGS, SHOWN = 20, 15  # of each character, and of these for training
 WAYS, SHOTS = 20, 5
-EPOCHS = 40
+EPOCHS = 30
 READS = ("frozen", "pixels", "HOG")
 
 

@@ -90,12 +90,12 @@ class Claim:
     seeds: tuple[int, ...] = (0, 1, 2)
     files: tuple[str, ...] = ()
     minutes: float = 5.0
-    quick: bool = False
     substituted: str = ""
     calibrated: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 MODULE = "semblance.claims.ledger"
+QUICK_SECONDS = 180.0  # recorded runs up to here are sampled on every commit
 _DECLARED: dict[str, Claim] = {}
 
 
@@ -108,12 +108,10 @@ def claim(
     seeds: Sequence[int] = (0, 1, 2),
     files: Sequence[str] = (),
     minutes: float = 5.0,
-    quick: bool = False,
     substituted: str = "",
     calibrated: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Callable[[Callable[[Run], None]], Callable[[Run], None]]:
-    """Declare a claim. `broken` says what its sabotaged twin does; `minutes` is its budget on two cores; `quick` claims
-    (their twins included) take seconds and are sampled on every commit."""
+    """Declare a claim. `broken` says what its sabotaged twin does; `minutes` is its budget on two cores."""
     calibrated = calibrated or {}
     assert parts, f"claim {entry} has no parts"
     assert set(calibrated) <= set(parts), f"claim {entry}: calibrated names no part: {set(calibrated) - set(parts)}"
@@ -137,7 +135,6 @@ def claim(
             seeds=tuple(seeds),
             files=tuple(files),
             minutes=minutes,
-            quick=quick,
             substituted=substituted,
             calibrated=calibrated,
         )
@@ -226,7 +223,6 @@ def judge(declared: Claim, run: Run, seconds: float) -> dict[str, Any]:
         "substituted": declared.substituted,
         "seeds": list(run.seeds),
         "calibrated": dict(declared.calibrated),
-        "quick": declared.quick,
         "minutes": declared.minutes,
         "seconds": round(seconds, 1),
         "versions": evidence.versions(),
@@ -317,7 +313,7 @@ def run_all(stale: bool = False) -> int:
 def run_sample(commit: str, share: float = 0.1) -> int:
     """A share of the quick claims with their twins, chosen by a commit's hash: do they repeat what is recorded? Writes
     nothing. The last line counts."""
-    quick = [entry for entry, found in evidence.recorded().items() if found["quick"]]
+    quick = [entry for entry, found in evidence.recorded().items() if found["seconds"] <= QUICK_SECONDS]
     chosen = sorted(random.Random(commit).sample(quick, min(len(quick), max(1, round(share * len(quick))))))
     passed = failed = 0
     for entry in chosen:

@@ -5,6 +5,7 @@
 
 A space of another kind (hyperbolic, a product) joins by the same three members.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass

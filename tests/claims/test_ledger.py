@@ -305,7 +305,7 @@ def test_stale_runs_only_what_changed_or_was_never_run(monkeypatch):
 def test_the_sample_holds_a_tenth_of_the_quick_claims_to_their_record(
     monkeypatch, capsys, recorded, verdict, twin, code, last
 ):
-    found = {f"e{i}": {"quick": True, "verdict": recorded} for i in range(20)} | {"slow": {"quick": False}}
+    found = {f"e{i}": {"seconds": 20.0, "verdict": recorded} for i in range(20)} | {"slow": {"seconds": 400.0}}
     monkeypatch.setattr(evidence, "recorded", lambda: found)
     commands = Commands(code=0 if verdict == "shown" else 1, verdict=verdict, twin=twin)
     monkeypatch.setattr(ledger, "subprocess", commands)
