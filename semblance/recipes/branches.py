@@ -58,7 +58,10 @@ def simsiam(
     epochs: int = 48,
     least: int = LEAST,
 ) -> Recipe:
-    """semblance fit pictures/ --recipe simsiam    # learns slowly at this size: give it epochs"""
+    """semblance fit pictures/ --recipe simsiam    # learns slowly at this size: give it epochs
+
+    Moved MNIST, 48 epochs, seed 0: 20-NN 0.587, untrained net 0.406, pixels 0.677 (results/simsiam.json).
+    """
     # Paper: lr 0.05 * batch / 256 and 2048-512-2048. Here 0.05 at batch 64 and 256-64-256: small nets, few epochs.
     if similarity not in SIMILARITIES:
         raise unknown("similarity", similarity, SIMILARITIES)
