@@ -2,7 +2,8 @@
 
     python bench/worth.py [digits] [mnist] [cifar10-subset]
 
-digits: 1,200 and 597 (the objectives catalogue's split), at most 60 s of training; knn5 at least 1 point and fewshot5_all at least 8 points above raw pixels.
+digits: 1,200 and 597 (the objectives catalogue's split), at most 60 s of training; knn5 at least 1 point and
+    fewshot5_all at least 8 points above raw pixels.
 mnist: the first 10,000 and 2,000, at most 3 minutes; knn5 at least 0.96 and above raw pixels.
 cifar10-subset: at most 10 minutes; the linear probe at least 10 points above raw pixels.
 Training takes what torch takes of the machine's cores. Writes bench/results/worth.json, a set at a time.
