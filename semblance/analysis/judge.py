@@ -40,6 +40,7 @@ from semblance.heads.neighbours import decide, vote
 MOST_UNITS = 10_000  # test units for nmi, ari, uniformity and effective_rank; a sample above
 MOST_RANKED = 2 * 10**8  # pairs that are ranked for map; a sample of the test units above
 DRAWS = 1000
+MOST_COLUMNS = 1024  # above, the effective rank is of as many test units
 LOWER_IS_BETTER = frozenset({"alignment", "uniformity"})
 
 Measured = dict[str, Any]  # "value", "low", "high", later "baseline"; "note" where there is something to say
@@ -330,7 +331,9 @@ def _uniformity(units: Units) -> Measured:
 
 
 def _effective_rank(units: Units) -> Measured:
-    some = units.some(len(units.every_test), MOST_UNITS)
+    # Wide and many at once would take the eigenvalues of a matrix that is large on both sides.
+    wide = units.every_test.shape[1] > MOST_COLUMNS
+    some = units.some(len(units.every_test), MOST_COLUMNS if wide else MOST_UNITS)
     return _measured(*sphere.effective_rank_interval(units.every_test[some]))
 
 

@@ -46,24 +46,40 @@ def closeness_scores(z: np.ndarray) -> np.ndarray:
 def effective_rank(z: np.ndarray) -> float:
     """[N, d] -> exp of the entropy of the singular values of the centred directions; 1 where all are one."""
     z = on_sphere(z)
-    return _rank_of(_second_moment(z), z.mean(0, dtype=float))
+    return _rank_of(_centred_gram(_gram(z))) if len(z) <= z.shape[1] else _rank_of(_covariance(*_moments(z), len(z)))
 
 
 def effective_rank_interval(z: np.ndarray) -> tuple[float, float, float]:
-    """Value, low, high by a jackknife that leaves out one of 20 interleaved pieces of the units at a time."""
+    """Value, low, high by a jackknife that leaves out one of 20 interleaved pieces of the units at a time.
+
+    From items by items or columns by columns, whichever is smaller: the eigenvalues that count are the same.
+    """
     z = on_sphere(z)
-    n, pieces = len(z), min(PIECES, len(z) // 2)
-    second, total = _second_moment(z), z.sum(0, dtype=float)
-    value = _rank_of(second, total / n)
+    pieces = min(PIECES, len(z) // 2)
+    value = effective_rank(z)
     if pieces < 2:
         return value, value, value
-    left = []
-    for piece in range(pieces):
-        out = z[piece::pieces]
-        m = n - len(out)
-        left.append(_rank_of((second * n - _second_moment(out) * len(out)) / m, (total - out.sum(0, dtype=float)) / m))
+    left = _without_items(z, pieces) if len(z) <= z.shape[1] else _without_moments(z, pieces)
     error = np.sqrt((pieces - 1) * np.var(left))
     return value, max(1.0, float(value - 1.96 * error)), float(value + 1.96 * error)
+
+
+def _without_items(z: np.ndarray, pieces: int) -> list[float]:
+    """The rank without each piece, from rows and columns of one Gram matrix."""
+    gram, every = _gram(z), np.arange(len(z))
+    kept = [every[every % pieces != piece] for piece in range(pieces)]
+    return [_rank_of(_centred_gram(gram[np.ix_(rows, rows)])) for rows in kept]
+
+
+def _without_moments(z: np.ndarray, pieces: int) -> list[float]:
+    """The rank without each piece, whose moments are taken away from those of all."""
+    second, total = _moments(z)
+    left = []
+    for piece in range(pieces):
+        out_second, out_total = _moments(z[piece::pieces])
+        n = len(z) - len(z[piece::pieces])
+        left.append(_rank_of(_covariance(second - out_second, total - out_total, n)))
+    return left
 
 
 def view_recall_scores(z1: np.ndarray, z2: np.ndarray, geometry: str = "cosine") -> np.ndarray:
@@ -72,16 +88,32 @@ def view_recall_scores(z1: np.ndarray, z2: np.ndarray, geometry: str = "cosine")
     return (found[:, 0] == np.arange(len(z1))).astype(float)
 
 
-def _second_moment(z: np.ndarray) -> np.ndarray:
+def _gram(z: np.ndarray) -> np.ndarray:
     z = z.astype(np.float64)
-    return z.T @ z / len(z)
+    return z @ z.T
 
 
-def _rank_of(second: np.ndarray, mean: np.ndarray) -> float:
-    """From z'z / n and the mean, float64. Singular values are the roots of the covariance's eigenvalues."""
-    values = torch.linalg.eigvalsh(torch.from_numpy(second - mean[:, None] * mean))
-    # Inputs are float32, so eigenvalues below 1e-12 of the total are rounding, and their roots would still count.
-    singular = values.masked_fill(values < 1e-12 * float(np.trace(second)), 0).sqrt()
+def _centred_gram(gram: np.ndarray) -> np.ndarray:
+    mean = gram.mean(0)
+    return (gram - mean - mean[:, None] + mean.mean()) / len(gram)
+
+
+def _moments(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sums over the items: z'z [d, d] and z [d]."""
+    z = z.astype(np.float64)
+    return z.T @ z, z.sum(0)
+
+
+def _covariance(second: np.ndarray, total: np.ndarray, n: int) -> np.ndarray:
+    mean = total / n
+    return second / n - mean[:, None] * mean
+
+
+def _rank_of(scatter: np.ndarray) -> float:
+    """From a covariance, or the Gram matrix with the same eigenvalues, float64; singular values are their roots."""
+    values = torch.linalg.eigvalsh(torch.from_numpy(scatter))
+    # Inputs are float32 of unit length, so eigenvalues below 1e-12 are rounding, and their roots would still count.
+    singular = values.masked_fill(values < 1e-12, 0).sqrt()
     if float(singular.sum()) == 0:
         return 1.0
     share = singular / singular.sum()

@@ -57,6 +57,9 @@ def roomy(backbone: str, width: int, distance: str) -> Callable[[Shape], nn.Modu
     return build
 
 
+HALVED = 2000  # episodes after which the rate is halved, as in the paper
+
+
 @recipe(entry="prototypical-networks", paper="Snell et al. 2017, arXiv:1703.05175", domains="images", needs="labels")
 def prototypical_networks(
     backbone: str = "conv4",
@@ -78,8 +81,9 @@ def prototypical_networks(
     distance  euclidean or cosine
     """
     encoder = roomy(backbone, width, distance)
-    # Paper: the rate is halved every 2,000 episodes of a long run; here the run's length sets the pace.
-    train = Backprop("adam", lr=lr, epochs=epochs, schedule="steps", milestones=(0.5, 0.75), gamma=0.5)
+    total = episodes * epochs
+    halvings = tuple(step / total for step in range(HALVED, total, HALVED))
+    train = Backprop("adam", lr=lr, epochs=epochs, schedule="steps", milestones=halvings, gamma=0.5)
 
     def head(shape: Shape) -> ClassMeans:
         return ClassMeans(width_of(encoder, shape), shape.classes, distance, scale=scale)
