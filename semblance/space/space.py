@@ -196,6 +196,8 @@ class Space:
         names = self._classes()
         labels = self._label_codes(names)
         rows = np.flatnonzero(labels >= 0)
+        if not len(rows):
+            raise SemblanceError("no labelled item is left in this space: add some, or fit it again")
         several = isinstance(query, list | tuple)
         vectors = np.stack([self._vector(self.store.view, q)[0] for q in (query if several else [query])])
         found, distances = scan(self.store.view.source, rows, vectors, min(k, len(rows)), self.geometry)
@@ -292,9 +294,12 @@ class Space:
         labels = self._targets(table)
         z = self.store.vectors()
         raw_train = raw_test = views = raw_views = None
-        if dataset is not None:
-            position = {name: i for i, name in enumerate(dataset.ids)}
-            ids = self.store.ids()
+        position = {} if dataset is None else {name: i for i, name in enumerate(dataset.ids)}
+        ids = self.store.ids()
+        added = [ids[row] for row in (*train, *test) if ids[row] not in position]
+        if dataset is not None and added:
+            notes.append(f"no baseline: {len(added)} judged items (first {added[0]}) are not in the data of the fit")
+        elif dataset is not None:
             own = {
                 part: np.array([position[ids[r]] for r in rows]) for part, rows in (("train", train), ("test", test))
             }

@@ -162,3 +162,12 @@ def test_the_nearest_mean_is_by_angle_on_the_sphere_and_by_distance_in_flat_spac
     support = np.array([[[10.0, 0.0]], [[0.6, 0.8]]])
     assert answers(support, np.array([[1.0, 0.2]]), "cosine")[0] == 0
     assert answers(support, np.array([[1.0, 0.2]]), "euclidean")[0] == 1
+
+
+def test_the_effective_rank_is_one_whether_taken_over_items_or_over_columns():
+    rng = np.random.default_rng(3)
+    z = np.concatenate([rng.normal(size=(40, 60)), np.zeros((40, 10))], 1).astype(np.float32)
+    wide = np.concatenate([z, np.zeros((40, 30), np.float32)], 1)  # 40 items: by items
+    assert effective_rank_interval(wide) == pytest.approx(effective_rank_interval(z), rel=1e-6)
+    tall = np.concatenate([z, z])  # 80 items of 70 columns: by columns, the same directions twice
+    assert effective_rank(tall) == pytest.approx(effective_rank(z), rel=1e-6)

@@ -134,6 +134,20 @@ def test_evaluate_has_every_documented_metric_and_separates_the_classes(space: S
     assert metrics["view_recall1"]["value"] is None
 
 
+def test_evaluate_says_so_when_judged_items_came_later(space: Space) -> None:
+    space.add(vectors(2), ids=["p", "q"], attributes={"split": ["train", "test"], "label": ["a", "b"]})
+    found = space.evaluate()
+    assert found["metrics"]["knn5"]["baseline"] is None
+    assert "2 judged items (first p)" in found["notes"][0]
+
+
+def test_classify_without_a_labelled_item_says_so(space: Space) -> None:
+    space.add(vectors(1), ids=["p"])
+    space.remove([name for name in space.ids if name != "p"])
+    with pytest.raises(SemblanceError, match="no labelled item"):
+        space.classify(vectors(1)[0])
+
+
 def test_evaluate_goes_on_without_a_baseline_when_the_data_is_gone(space: Space, tmp_path: Path) -> None:
     (tmp_path / "table.parquet").unlink()
     found = space.evaluate()
