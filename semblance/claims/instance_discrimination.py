@@ -57,7 +57,8 @@ def instance_discrimination(run: Run) -> None:
     run.baseline("20-NN on pixels", on_pixels)
     exact(run)
 
-    models = [fit(data, seed, frozen=run.broken) for seed in run.seeds]
+    # One seed of the sabotaged twin decides; NCE, which is only to come near, has one too.
+    models = [fit(data, seed, frozen=run.broken) for seed in (run.seeds[:1] if run.broken else run.seeds)]
     learned = [knn_probe(*labelled(model, data)) for model in models]
     run.baseline("k-NN after full softmax", learned)
     run.report("(a) bank off the unit sphere at most", max(off_sphere(model) for model in models))
@@ -70,9 +71,10 @@ def instance_discrimination(run: Run) -> None:
     parametric = [knn_probe(*labelled(fit(data, seed, estimator="parametric"), data)) for seed in run.seeds]
     run.baseline("k-NN after parametric softmax", parametric)
     run.report("(b) k-NN above parametric softmax", differences(learned, parametric))
-    noise = [knn_probe(*labelled(fit(data, seed, estimator="nce", negatives=512), data)) for seed in run.seeds]
+    first = run.seeds[:1]
+    noise = [knn_probe(*labelled(fit(data, seed, estimator="nce", negatives=512), data)) for seed in first]
     run.baseline("k-NN after NCE", noise)
-    run.report("(c) NCE with 512 negatives above the full softmax", differences(noise, learned))
+    run.report("(c) NCE with 512 negatives above the full softmax", differences(noise, learned[:1]))
     run.report("(d) int8 codes of the bank lose", [lost_in_codes(run, model, data) for model in models])
 
 

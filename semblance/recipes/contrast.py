@@ -1,7 +1,9 @@
 """Recipes of the neighbour-contrast core: what differs is who counts as a neighbour, and among how many one is chosen.
 
-simclr      p: the other view of the item        among both views of a batch
-supcon      p: every item of the label           among both views of a batch
+simclr                     p: the other view of the item    among both views of a batch
+supcon                     p: every item of the label       among both views of a batch
+instance-discrimination    p: the item itself               among the stored vectors of all items
+icon                       p: walks on the k-NN graph       among the batch, q by shared clusters
 """
 
 from __future__ import annotations
@@ -81,7 +83,7 @@ def simclr(
     epochs: int = 20,
     least: int = 4096,
 ) -> Recipe:
-    """semblance fit digits --recipe simclr"""
+    """semblance fit digits --recipe simclr    # 5-NN 0.992, fewshot5_all 0.926; raw pixels 0.992, 0.838 (seed 0)"""
     return _of_views(other_view, backbone, width, dim, temperature, batch, lr, epochs, least)
 
 
@@ -96,7 +98,7 @@ def supcon(
     epochs: int = 12,
     least: int = 4096,
 ) -> Recipe:
-    """semblance fit digits --recipe supcon"""
+    """semblance fit digits --recipe supcon    # 5-NN 0.997, fewshot5_all 0.989; raw pixels 0.992, 0.838 (seed 0)"""
     return _of_views(same_label, backbone, width, dim, temperature, batch, lr, epochs, least, needs=("labels",))
 
 
@@ -116,7 +118,8 @@ def instance_discrimination(
     epochs: int = 40,
 ) -> Recipe:
     """semblance fit digits --recipe instance-discrimination"""
-    # Paper: SGD at 0.03. Here Adam at 1e-3, which learns faster in some tens of epochs on a few thousand items.
+    # Paper: SGD at 0.03, lowered in steps. Here Adam at a constant 1e-3, since the epochs are few and the features must
+    # leave their common direction first: on 1,000 moved digits, 25 epochs, k-NN 0.384 against 0.316 with a cosine.
     if estimator not in ESTIMATORS:
         raise unknown("estimator", estimator, ESTIMATORS)
 
@@ -133,8 +136,9 @@ def instance_discrimination(
             proximal=proximal,
         )
 
+    decay = 1e-4 if optimizer == "sgd" else 0.0
     stage = Stage(
-        rule=Backprop(optimizer, lr=lr, weight_decay=1e-4 if optimizer == "sgd" else 0.0, epochs=epochs),
+        rule=Backprop(optimizer, lr=lr, weight_decay=decay, schedule="constant", epochs=epochs),
         objective=objective,
         batches=Shuffled(batch),
         views=two_crops(1),
@@ -154,7 +158,7 @@ def icon(
     lr: float = 1e-2,
     epochs: int = 30,
 ) -> Recipe:
-    """semblance fit digits --recipe icon"""
+    """semblance fit digits --recipe icon    # clusters against labels, Hungarian accuracy 0.77, without debiasing 0.68"""
     stage = Stage(
         rule=Surveyed(Backprop("adam", lr=lr, schedule="constant", epochs=epochs)),
         objective=lambda shape: GraphContrast(neighbours, length, debias=debias),
