@@ -47,7 +47,7 @@ from semblance.space.training import train
         "recipes/contrast.py",
         "claims/settings.py",
     ),
-    minutes=10.0,
+    minutes=5.0,
 )
 def instance_discrimination(run: Run) -> None:
     """Telling every image from every other, with stored features as class weights, brings like digits together, and far
