@@ -62,7 +62,7 @@ def evaluation(metrics: Mapping[str, Mapping[str, float | None] | None], title: 
 
 def ranking(rows: Sequence[Mapping[str, Any]], tests: Sequence[Mapping[str, Any]]) -> None:
     """Methods, best first, with the paired test of each against the best."""
-    against = {test["b"]: test for test in tests}
+    against = {test["b"]: test for test in tests if test["a"] == rows[0]["recipe"]}
     listed = []
     for row in rows:
         test = against.get(row["recipe"])

@@ -226,6 +226,21 @@ def test_rank_answers_with_rows_and_tests(capsys, pictures, tmp_path):
     assert code == 0 and "is best by knn5" in out
 
 
+def test_every_method_of_a_rank_table_is_tested_against_the_best(capsys):
+    from semblance.app import tables
+
+    span = {"metric": "knn5", "low": 0.0, "high": 1.0, "seeds": 1, "seconds": 0.0}
+    rows = [{"recipe": name, "value": value, **span} for name, value in (("a", 0.9), ("b", 0.8), ("c", 0.5))]
+    tests = [
+        {"a": "a", "b": "b", "difference": 0.1, "p_holm": 0.75},
+        {"a": "a", "b": "c", "difference": 0.4, "p_holm": 0.25},
+        {"a": "b", "b": "c", "difference": 0.3, "p_holm": 0.5},
+    ]
+    tables.ranking(rows, tests)
+    out = capsys.readouterr().out
+    assert "+0.100, p = 0.75" in out and "+0.400, p = 0.25" in out and "+0.300" not in out
+
+
 def test_reproduce_without_running_says_what_would_be_measured(capsys):
     found = answer(capsys, "reproduce", "simsiam", "--dry-run")["dry_run"]
     assert found["entry"] == "simsiam" and found["parts"] and found["broken"] and found["minutes"] <= 5
