@@ -21,7 +21,7 @@ from semblance.analysis.intervals import bootstrap_mean, compare_rows
 from semblance.data.dataset import ArrayDataset
 from semblance.data.domains import rank_set
 from semblance.data.load import load as load_data
-from semblance.errors import SemblanceError
+from semblance.errors import Interrupted, SemblanceError
 from semblance.geometry.nearest import nearest
 from semblance.heads.neighbours import vote
 from semblance.learning.devices import keep_pages
@@ -146,7 +146,12 @@ def rank(
             progress(number, len(todo), f"{name}, seed {run_seed}")
         begun = time.monotonic()
         budgeted: dict[str, Any] = {"epochs": budget, "seconds": seconds, "device": device, "precision": precision}
-        model = train(dataset, chosen[name], seed=run_seed, name=name, settings=given.get(name, {}), **budgeted)
+        try:
+            model = train(dataset, chosen[name], seed=run_seed, name=name, settings=given.get(name, {}), **budgeted)
+        except Interrupted as stopped:
+            kept = f"{len(done)} finished runs are kept in {folder}; rank again with the same words to go on"
+            stopped.args = (f"stopped during {name}, seed {run_seed}; {kept}",)
+            raise
         line = {
             "schema": 1,
             "key": _key(dataset, name, given, run_seed, budget, seconds),

@@ -8,7 +8,7 @@ import pytest
 
 from semblance.data.dataset import ArrayDataset
 from semblance.data.load import load
-from semblance.errors import SemblanceError
+from semblance.errors import Interrupted, SemblanceError
 from semblance.space.rank import RAW, rank
 
 
@@ -50,6 +50,24 @@ def test_finished_runs_are_not_run_again_and_a_torn_line_is(tmp_path: Path, monk
     assert trained == [0, 1, 1]
     assert [{**r, "seconds": 0} for r in again.rows] == [{**r, "seconds": 0} for r in first.rows]
     assert all(json.loads(line)["scores"] for line in log.read_text().splitlines()[:1])
+
+
+def test_ctrl_c_keeps_the_finished_runs_and_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import semblance.space.rank as ranking
+
+    whole = ranking.train
+
+    def stopped_at_the_second_seed(*given, seed: int, **more):  # type: ignore[no-untyped-def]
+        if seed == 1:
+            raise Interrupted("stopped in epoch 1")
+        return whole(*given, seed=seed, **more)
+
+    monkeypatch.setattr(ranking, "train", stopped_at_the_second_seed)
+    with pytest.raises(Interrupted, match="1 finished runs are kept") as stopped:
+        rank(vectors(), ["as-is"], seeds=2, out=tmp_path)
+    assert stopped.value.code == 130
+    monkeypatch.undo()
+    assert len(rank(vectors(), ["as-is"], seeds=2, out=tmp_path).rows) == 2
 
 
 def test_the_total_time_is_said_before_anything_is_trained(tmp_path: Path) -> None:
