@@ -32,7 +32,7 @@ class Lifted(nn.Module):
             z = torch.cat([model.embed(view) for view in seen])
             n = len(z) // len(seen)
             batch = {
-                **{k: v.repeat(len(seen)) for k, v in batch.items() if k in ("labels", "index")},
+                **{k: torch.cat([v] * len(seen)) for k, v in batch.items() if k in ("labels", "index")},
                 "item": torch.arange(n, device=z.device).repeat(len(seen)),
                 "view": torch.arange(len(seen), device=z.device).repeat_interleave(n),
             }

@@ -4,6 +4,7 @@ domains, embeds, answers, and comes back from disk with the same answers."""
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,18 @@ def test_the_same_seed_gives_the_same_model(name: str) -> None:
     one, two = (train(dataset, short(name), epochs=1, seed=3) for _ in range(2))
     for key, value in one.network.state_dict().items():
         assert torch.equal(value, two.network.state_dict()[key]), key
+
+
+@pytest.mark.parametrize("name", [n for n, row in table().items() if row.domains[0] == "images" and not row.needs])
+@pytest.mark.parametrize("kind", ["several", "number"])
+def test_what_needs_no_labels_is_indifferent_to_their_kind(name: str, kind: str) -> None:
+    plain = small("images")
+    labels = plain.targets["labels"]
+    other = labels[:, None] == np.arange(5) if kind == "several" else labels.astype(float)
+    model, same = (
+        train(replace(plain, targets={"labels": column}), short(name), epochs=1) for column in (labels, other)
+    )
+    assert torch.equal(*(torch.from_numpy(m.embed(plain)) for m in (model, same)))
 
 
 def test_the_shipped_table_is_what_the_decorators_say() -> None:
