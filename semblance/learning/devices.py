@@ -1,17 +1,16 @@
 """Devices: where to compute, in which precision and memory format, and how the process keeps its memory.
 
-    device                                  precision   memory format
-    CPU with fast bfloat16 products         bfloat16    channels_last
-    other CPU                               float32     channels_last
-    CUDA, compute capability 8.0 and up     bfloat16    channels_last
-    other CUDA                              float32     channels_last
-    MPS                                     float32     contiguous
+    device                                precision   memory format
+    CPU                                   float32     channels_last
+    CUDA, compute capability 8.0 and up   bfloat16    channels_last
+    other CUDA                            float32     channels_last
+    MPS                                   float32     contiguous
 
-bfloat16 products are fast with amx_bf16 (Intel's tiles), with avx512_bf16 on AMD (2.4 times the float32 rate on a Zen 4)
-and with bf16 on ARM. Intel's avx512_bf16 without tiles is slower than its float32: convolutions ran at 0.6 to 0.9 of the
-float32 rate. The table depends on features of the hardware alone and never on a measurement, so that a run can be
-repeated; what it gave stands in the space's recipe.json. bfloat16 means autocast: weights, statistics and losses stay
-float32.
+The table depends on features of the hardware alone and never on a measurement, so that a run can be repeated; what it
+gave stands in the space's recipe.json. bfloat16 means autocast: weights, statistics and losses stay float32. On a CPU it
+is there for the asking (`--precision bfloat16`) and no default, until bench/learning/precision.py has shown on a
+processor where it is faster that it learns as well; `why` says whether the processor has the products (amx_bf16, AMD's
+avx512_bf16, bf16 on ARM: Intel's avx512_bf16 without tiles is slower than its float32).
 """
 
 from __future__ import annotations
@@ -91,21 +90,17 @@ def _native(device: torch.device) -> tuple[str, str]:
         which = f"the GPU's compute capability is {major}.{minor}"
         return ("bfloat16" if major >= 8 else "float32"), which
     if device.type == "cpu":
-        return _cpu_native(cpu_features())
+        return "float32", _products(cpu_features())
     return "float32", f"on {device.type} it is the tested precision"
 
 
-def _cpu_native(features: frozenset[str]) -> tuple[str, str]:
-    for feature, fast in (
-        ("amx_bf16", True),
-        ("avx512_bf16", "AuthenticAMD" in features),
-        ("bf16", True),
-    ):
-        if feature in features and fast:
-            return "bfloat16", f"the CPU has {feature}"
+def _products(features: frozenset[str]) -> str:
+    """What the CPU has to offer for bfloat16."""
+    if features & {"amx_bf16", "bf16"} or {"avx512_bf16", "AuthenticAMD"} <= features:
+        return "the CPU has fast bfloat16 products, which are not the default yet"
     if "avx512_bf16" in features:
-        return "float32", "this CPU's avx512_bf16 is slower than its float32"
-    return "float32", "the CPU has no bfloat16 products"
+        return "this CPU's avx512_bf16 is slower than its float32"
+    return "the CPU has no bfloat16 products"
 
 
 @cache
