@@ -32,7 +32,10 @@ def triplet_network(
     schedule: str = "cosine",
     epochs: int = 3,
 ) -> Recipe:
-    """semblance fit digits --recipe triplet-network    # `steps` batches of `triples` an epoch"""
+    """semblance fit digits --recipe triplet-network    # `steps` batches of `triples` an epoch
+
+    Moved MNIST, 3 seeds: 1-NN 0.795, `siamese` on as many images 0.785, pixels 0.563 (results/triplet-network.json).
+    """
     # Paper: SGD 0.5 halved every 10 epochs of 640,000 triples, dropout 0.5. Here 48,000 triples: Adam without dropout, and
     # many small steps of a high rate, since features without a norm have to grow before the loss moves. Moved MNIST, 1-NN
     # with seed 100: 125 steps of 128 triples at 1e-3 0.386, at 1e-2 0.466; 500 of 32 at 1e-2 0.627; 1,500 of 32 0.824.
