@@ -37,7 +37,7 @@ METRICS = ("knn1", "knn5", "knn20", "linear", "fewshot5_all")
 SETS: dict[str, tuple[int, float, dict[str, float], dict[str, float]]] = {
     "digits": (20, 60, {"knn5": 1, "fewshot5_all": 8}, {}),
     "mnist": (12, 180, {"knn5": 0}, {"knn5": 0.96}),
-    "cifar10-subset": (40, 600, {"linear": 10}, {}),
+    "cifar10-subset": (25, 600, {"linear": 10}, {}),
 }
 
 
