@@ -230,7 +230,10 @@ def default_views(shape: Shape | tuple[int, ...]) -> Views:
     channels, height, width = shape.item if isinstance(shape, Shape) else shape
     side = min(height, width)
     if channels == 1 and side < TINY:
-        return digit_views(side=side)
+        drawn = digit_views(side=side)
+        # Drawings stand upright and in the middle where nobody moved them: half the catalogue's turns and shifts keep
+        # more of what tells them apart. Under 16 pixels this made no difference.
+        return drawn if side < 16 else replace(drawn, turn=15.0, zoom=(0.9, 1.1), shift=2.0 * side / 28)
     if side <= TINY:
         return cifar_views()
     return Views(blur=0.5)

@@ -202,6 +202,7 @@ def test_blur_lowers_the_detail_and_keeps_the_mean():
 def test_defaults_suit_the_pictures_they_meet():
     assert default_views((1, 8, 8)).border == "zero" and not default_views((1, 8, 8)).flip
     assert math.isclose(default_views((1, 8, 8)).shift, 8 / 7)
+    assert default_views((1, 28, 28)).turn == 15 and default_views((1, 28, 28)).shift == 2
     assert default_views(Shape("images", (3, 32, 32), 10, 5)) == cifar_views()
     assert default_views((3, 224, 224)).blur > 0 and cifar_views().blur == 0
     assert two_crops(count=4).count == 4
