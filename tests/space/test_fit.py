@@ -181,19 +181,24 @@ else:
         run(seed, 2)
         whole = time.monotonic() - begun
         known[seed] = vectors()
-    rng, old, seen = random.Random(0), 0, set()
-    for _ in range(int(kind)):
+    # A machine that grows busier or quieter while this runs would see only one outcome: the moments of the kills then
+    # move later or earlier, and there are more of them, until both were met.
+    rng, old, seen, scale, kills = random.Random(0), 0, set(), 1.2, 0
+    while kills < int(kind) or (len(seen) < 2 and kills < 10 * int(kind)):
+        kills += 1
         child = os.fork()
         if child == 0:
             run(1 - old, 2)
             os._exit(0)
-        time.sleep(rng.uniform(0.0, 1.2) * whole)
+        time.sleep(rng.uniform(0.0, scale) * whole)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         found = vectors()
         now = [seed for seed, kept in known.items() if np.array_equal(found, kept)]
         assert len(now) == 1, "neither the old space nor the new"
-        seen.add(now[0] == old)
+        stayed = now[0] == old
+        seen.add(stayed)
+        scale *= 1.15 if stayed else 0.9
         old = now[0]
     print("old and new" if len(seen) == 2 else "only one kind")
 """
