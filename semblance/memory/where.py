@@ -1,20 +1,19 @@
-"""Where: a small language of conditions over attributes, compiled to SQL with bound parameters.
+"""Where: a small language of conditions over attributes, read from text into a tree of checked values.
 
     year >= 2020 and city = 'Oslo'          label in ('cat', 'dog') or label is null
     taken between '2024-01-01' and '2024-06-30'          name like 'IMG%' and not blurred
 
 Comparison, between, in, is null, like (ASCII letters match in either case), and/or/not, parentheses; text and dates in
-single quotes; names that are no plain words in double quotes. The text is parsed by sqlglot; the SQL is put together
-anew from the nodes known here, with checked columns and a `?` for every value. Anything else is refused.
+single quotes; names that are no plain words in double quotes. The text is parsed by sqlglot; the tree of
+`memory.conditions` is put together anew from the nodes known here, with checked columns and converted values. Anything
+else is refused, and no SQL is ever made of the text itself. A question mark stands for a value that `bind` brings.
 """
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.types as at
 import sqlglot
@@ -22,9 +21,29 @@ from sqlglot import TokenType, exp
 from sqlglot.errors import ParseError, TokenError
 
 from semblance.errors import SemblanceError, unknown
-from semblance.memory.columns import counts_nanoseconds, is_number, is_time
+from semblance.memory.columns import counts_nanoseconds
+from semblance.memory.conditions import (
+    Among,
+    And,
+    Between,
+    Compare,
+    CompareColumns,
+    Condition,
+    Is,
+    IsNull,
+    Like,
+    Not,
+    Or,
+    Parameter,
+    Sign,
+    Value,
+    parameters_of,
+    to_sql,
+    with_values,
+)
+from semblance.memory.values import Complain, holds, stored
 
-COMPARISONS: dict[type[exp.Expr], str] = {
+COMPARISONS: dict[type[exp.Expr], Sign] = {
     exp.EQ: "=",
     exp.NEQ: "<>",
     exp.LT: "<",
@@ -32,11 +51,53 @@ COMPARISONS: dict[type[exp.Expr], str] = {
     exp.GT: ">",
     exp.GTE: ">=",
 }
+FLIPPED: dict[Sign, Sign] = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 DEEPEST = 200
 """Conditions within or chained after one another; SQLite stops at 1,000, Python's stack before that."""
 MOST_VALUES = 30_000
 """SQLite binds at most 32,766 values."""
 MOST_LETTERS = 1_000_000
+LONGEST_PATTERN = 50_000
+"""SQLite matches no longer pattern, in bytes."""
+
+
+def parse_where(text: str, columns: Mapping[str, pa.DataType]) -> Condition:
+    """A condition over these columns, with a `Parameter` for every question mark.
+
+    >>> parse_where("year >= 2020", {"year": pa.int64()})
+    Compare(column='year', sign='>=', value=2020)
+    """
+    try:
+        return _Reader(text, columns).condition(_parsed(text), 0)
+    except RecursionError:
+        raise SemblanceError(f"where {_short(text)}: is nested too deeply") from None
+
+
+def bind(tree: Condition, values: Sequence[Any]) -> Condition:
+    """The condition with these values for its question marks, checked and converted as if they were written there."""
+
+    def error(message: str) -> SemblanceError:
+        return SemblanceError(f"where {_short(str(tree))}: {message}")
+
+    used = 0
+
+    def change(value: Value) -> Value:
+        nonlocal used
+        if not isinstance(value, Parameter):
+            return value
+        used = max(used, value.number + 1)
+        if used > len(values):
+            return value  # counted to the end, so that the error can say how many are needed
+        try:
+            return stored(values[value.number], value.column, value.kind, error)
+        except SemblanceError as wrong:
+            raise SemblanceError(f"{wrong} (value {value.number + 1})") from None
+
+    bound = with_values(tree, change)
+    if used != len(values):
+        raise error(f"has {used} question marks, and {len(values)} values came")
+    _check(bound, error)
+    return bound
 
 
 def compile_where(
@@ -49,11 +110,10 @@ def compile_where(
     >>> compile_where("year >= 2020", {"year": pa.int64()})
     ('"year" >= ?', [2020])
     """
-    compiler = _Compiler(text, columns, places or {})
-    try:
-        return compiler.condition(_parsed(text), 0), compiler.values
-    except RecursionError:
-        raise SemblanceError(f"where {_short(text)}: is nested too deeply") from None
+    tree = parse_where(text, columns)
+    if parameters_of(tree):
+        raise SemblanceError(f"where {_short(text)}: a question mark has no value here: write the value in its place")
+    return to_sql(tree, places)
 
 
 def _short(text: str) -> str:
@@ -89,31 +149,31 @@ def _parsed(text: str) -> exp.Expr:
     return tree
 
 
-class _Compiler:
-    """Walks one tree; `values` grows in the order of the question marks."""
+class _Reader:
+    """Walks one tree of sqlglot's; `parameters` and `values` count what it has met."""
 
-    def __init__(self, text: str, columns: Mapping[str, pa.DataType], places: Mapping[str, str]):
-        self.text, self.columns, self.places = text, columns, places
-        self.values: list[Any] = []
+    def __init__(self, text: str, columns: Mapping[str, pa.DataType]):
+        self.text, self.columns = text, columns
+        self.parameters = self.values = 0
 
     def error(self, message: str) -> SemblanceError:
         return SemblanceError(f"where {_short(self.text)}: {message}")
 
-    def condition(self, node: exp.Expr, depth: int) -> str:
+    def condition(self, node: exp.Expr, depth: int) -> Condition:
         """A node that is true, false or unknown."""
         if depth > DEEPEST:
             raise self.error(f"has more than {DEEPEST} conditions in a row: write `column in (...)` instead")
         if isinstance(node, (exp.And, exp.Or)):
             self.only(node, "this", "expression")
-            word = "AND" if isinstance(node, exp.And) else "OR"
-            left = self.condition(node.this, depth + 1)
-            return f"({left} {word} {self.condition(node.expression, depth + 1)})"
+            kind = And if isinstance(node, exp.And) else Or
+            pair = self.condition(node.this, depth + 1), self.condition(node.expression, depth + 1)
+            return kind(tuple(part for side in pair for part in (side.parts if isinstance(side, kind) else (side,))))
         if isinstance(node, exp.Paren):
             self.only(node, "this")
             return self.condition(node.this, depth + 1)
         if isinstance(node, exp.Not):
             self.only(node, "this")
-            return f"(NOT {self.condition(node.this, depth + 1)})"
+            return Not(self.condition(node.this, depth + 1))
         if type(node) in COMPARISONS:
             return self.comparison(node)
         if isinstance(node, exp.Between):
@@ -127,8 +187,8 @@ class _Compiler:
         if isinstance(node, exp.Column):
             name = self.name(node)
             if not at.is_boolean(self.columns[name]):
-                raise self.error(f"{name!r} alone is no condition, since it holds {_holds(self.columns[name])}")
-            return self.place(name)
+                raise self.error(f"{name!r} alone is no condition, since it holds {holds(self.columns[name])}")
+            return Compare(name, "=", 1)
         raise self.refused(node)
 
     def refused(self, node: exp.Expr) -> SemblanceError:
@@ -138,7 +198,7 @@ class _Compiler:
         )
 
     def only(self, node: exp.Expr, *known: str) -> None:
-        """Refuses a node that carries more than this compiler reads."""
+        """Refuses a node that carries more than is read here."""
         for key, value in node.args.items():
             if value not in (None, False, []) and key not in known:
                 raise self.refused(value if isinstance(value, exp.Expression) else node)
@@ -157,9 +217,6 @@ class _Compiler:
         quoted = "; text is written in single quotes" if node.this.quoted else ""
         raise self.error(f"{unknown('column', spelled, self.columns)} (the columns: {names}{quoted})")
 
-    def place(self, name: str) -> str:
-        return '"' + self.places.get(name, name).replace('"', '""') + '"'
-
     def column(self, node: exp.Expr) -> tuple[str, pa.DataType]:
         """A column that can be compared, and its type."""
         if not isinstance(node, exp.Column):
@@ -169,48 +226,46 @@ class _Compiler:
             raise self.error(f"column {name!r} holds lists, which cannot be compared")
         return name, self.columns[name]
 
-    def comparison(self, node: exp.Expr) -> str:
+    def comparison(self, node: exp.Expr) -> Condition:
         self.only(node, "this", "expression")
         sign = COMPARISONS[type(node)]
         left, right = node.this, node.expression
         if not isinstance(left, exp.Column):
             name, kind = self.column(right)
-            return f"{self.bound(left, name, kind)} {sign} {self.place(name)}"
+            return Compare(name, FLIPPED[sign], self.value(left, name, kind))
         name, kind = self.column(left)
         if not isinstance(right, exp.Column):
-            return f"{self.place(name)} {sign} {self.bound(right, name, kind)}"
+            return Compare(name, sign, self.value(right, name, kind))
         other, other_kind = self.column(right)
         if _family(kind) != _family(other_kind):
-            raise self.error(f"{name!r} holds {_holds(kind)} and {other!r} {_holds(other_kind)}: they do not compare")
-        return f"{self.place(name)} {sign} {self.place(other)}"
+            raise self.error(f"{name!r} holds {holds(kind)} and {other!r} {holds(other_kind)}: they do not compare")
+        return CompareColumns(name, sign, other)
 
-    def between(self, node: exp.Expr) -> str:
+    def between(self, node: exp.Expr) -> Condition:
         self.only(node, "this", "low", "high")
         name, kind = self.column(node.this)
-        low = self.bound(node.args["low"], name, kind)
-        high = self.bound(node.args["high"], name, kind)
-        if self.values[-2] > self.values[-1]:
-            raise self.error(f"between on {name!r} has its larger end first, so nothing can match: swap the two")
-        return f"{self.place(name)} BETWEEN {low} AND {high}"
+        low = self.value(node.args["low"], name, kind)
+        found = Between(name, low, self.value(node.args["high"], name, kind))
+        _check(found, self.error)
+        return found
 
-    def among(self, node: exp.Expr) -> str:
+    def among(self, node: exp.Expr) -> Condition:
         self.only(node, "this", "expressions")
         name, kind = self.column(node.this)
         if not node.expressions:
             raise self.error(f"`in` on {name!r} has an empty list: name at least one value")
-        marks = ", ".join(self.bound(item, name, kind) for item in node.expressions)
-        return f"{self.place(name)} IN ({marks})"
+        return Among(name, tuple(self.value(item, name, kind) for item in node.expressions))
 
-    def missing(self, node: exp.Expr) -> str:
+    def missing(self, node: exp.Expr) -> Condition:
         self.only(node, "this", "expression")
         if isinstance(node.this, exp.Column) and isinstance(node.expression, exp.Null):
-            return f"{self.place(self.name(node.this))} IS NULL"
+            return IsNull(self.name(node.this))
         if isinstance(node.expression, exp.Boolean):
             name, kind = self.column(node.this)
-            return f"{self.place(name)} IS {self.bound(node.expression, name, kind)}"
+            return Is(name, self.value(node.expression, name, kind) == 1)
         raise self.refused(node)
 
-    def like(self, node: exp.Expr) -> str:
+    def like(self, node: exp.Expr) -> Condition:
         escape = None
         if isinstance(node, exp.Escape):
             self.only(node, "this", "expression")
@@ -222,91 +277,63 @@ class _Compiler:
         self.only(node, "this", "expression", "negate")
         name, kind = self.column(node.this)
         if not at.is_string(kind):
-            raise self.error(f"`like` is for text, and {name!r} holds {_holds(kind)}")
-        word = "NOT LIKE" if node.args.get("negate") else "LIKE"
-        sql = f"{self.place(name)} {word} {self.bound(node.expression, name, kind)}"
-        return sql if escape is None else f"{sql} ESCAPE {self.bound(escape, name, kind)}"
+            raise self.error(f"`like` is for text, and {name!r} holds {holds(kind)}")
+        pattern = self.value(node.expression, name, kind)
+        letter = None if escape is None else str(self.value(escape, name, kind))
+        found = Like(name, pattern, bool(node.args.get("negate")), letter)
+        _check(found, self.error)
+        return found
 
-    def bound(self, node: exp.Expr, name: str, kind: pa.DataType) -> str:
-        """A value written in the text, converted to what the column holds: one more `?`."""
-        self.values.append(self.value(node, name, kind))
-        if len(self.values) > MOST_VALUES:
+    def value(self, node: exp.Expr, name: str, kind: pa.DataType) -> Value:
+        """What is written in the text, as the column stores it, or the parameter that stands there."""
+        self.values += 1
+        if self.values > MOST_VALUES:
             raise self.error(f"has more than {MOST_VALUES} values")
-        return "?"
-
-    def value(self, node: exp.Expr, name: str, kind: pa.DataType) -> Any:
+        if isinstance(node, exp.Placeholder) and node.args.get("this") is None:
+            self.only(node)
+            self.parameters += 1
+            return Parameter(self.parameters - 1, name, kind)
         if isinstance(node, exp.Null):
-            raise self.error(f"nothing equals null: write `{name} is null`")
+            return stored(None, name, kind, self.error)
         if isinstance(node, exp.Boolean):
-            if at.is_boolean(kind):
-                return int(bool(node.this))
-            raise self.error(f"column {name!r} holds {_holds(kind)}, and true and false are neither")
+            return stored(bool(node.this), name, kind, self.error)
         minus = isinstance(node, exp.Neg)
         literal = node.this if minus else node
         if not isinstance(literal, exp.Literal) or (minus and literal.is_string):
             raise self.refused(node)
         written = str(literal.this)
-        if literal.is_string:
-            return self.text_value(written, name, kind)
-        return self.number(("-" if minus else "") + written, name, kind)
+        return stored(written if literal.is_string else self.number(minus, written), name, kind, self.error)
 
-    def text_value(self, written: str, name: str, kind: pa.DataType) -> Any:
-        if at.is_string(kind):
-            return written
-        if is_time(kind):
-            return self.moment(written, name, kind)
-        raise self.error(f"column {name!r} holds {_holds(kind)}, and {written!r} is text")
-
-    def number(self, written: str, name: str, kind: pa.DataType) -> int | float:
+    def number(self, minus: bool, written: str) -> int | float:
+        signed = "-" + written if minus else written
         try:
-            value: int | float = int(written)
+            return int(signed)
         except ValueError:
             try:
-                value = float(written)
+                return float(signed)
             except ValueError:
-                raise self.error(f"{written!r} is no number") from None
-        if at.is_boolean(kind) and value in (0, 1):
-            return int(value)
-        if not is_number(kind):
-            raise self.error(f"column {name!r} holds {_holds(kind)}, and {written} is a number")
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise self.error(f"{written} does not fit into 64 bits")
-        # 0.1 is meant as the column's own 0.1, which in 32 bits is another number.
-        return float(np.float32(value)) if at.is_float32(kind) else value
+                raise self.error(f"{signed!r} is no number") from None
 
-    def moment(self, written: str, name: str, kind: pa.DataType) -> int:
-        """A date or time in ISO 8601 as whole micro- or nanoseconds since 1970 in UTC."""
-        try:
-            moment = datetime.datetime.fromisoformat(written)
-        except ValueError:
-            raise self.error(f"{written!r} is no date: write '2024-05-31' or '2024-05-31 18:30' for {name!r}") from None
-        zoned = at.is_timestamp(kind) and kind.tz is not None
-        if moment.tzinfo is not None and not zoned:
-            raise self.error(f"{written!r} names a time zone and column {name!r} has none: leave the zone out")
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=datetime.UTC)
-        since = moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-        micro = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-        micro = micro * 1000 if counts_nanoseconds(kind) else micro
-        if not -(2**63) <= micro < 2**63:
-            raise self.error(f"{written!r} is outside the years that {name!r} can hold")
-        return micro
+
+def _check(tree: Condition, error: Complain) -> None:
+    """Refuses a `between` whose ends are known and stand in the wrong order, and a pattern that is too long."""
+    if isinstance(tree, (And, Or)):
+        for part in tree.parts:
+            _check(part, error)
+    elif isinstance(tree, Not):
+        _check(tree.part, error)
+    elif isinstance(tree, Between):
+        low, high = tree.low, tree.high
+        if not isinstance(low, Parameter) and not isinstance(high, Parameter) and low > high:  # type: ignore[operator]
+            raise error(f"between on {tree.column!r} has its larger end first, so nothing can match: swap the two")
+    elif isinstance(tree, Like) and isinstance(tree.pattern, str) and len(tree.pattern.encode()) > LONGEST_PATTERN:
+        raise error(f"the pattern for {tree.column!r} has more than {LONGEST_PATTERN} bytes: `=` compares long text")
 
 
 def _is_value(node: exp.Expr) -> bool:
-    return isinstance(node, (exp.Literal, exp.Boolean, exp.Null, exp.Neg))
+    return isinstance(node, (exp.Literal, exp.Boolean, exp.Null, exp.Neg, exp.Placeholder))
 
 
 def _family(kind: pa.DataType) -> tuple[str, bool]:
     """Types of one family are stored so that SQLite compares them rightly."""
-    return _holds(kind), counts_nanoseconds(kind)
-
-
-def _holds(kind: pa.DataType) -> str:
-    if is_number(kind):
-        return "numbers"
-    if at.is_boolean(kind):
-        return "true or false"
-    if is_time(kind):
-        return "dates and times"
-    return "text" if at.is_string(kind) else "lists"
+    return holds(kind), counts_nanoseconds(kind)
