@@ -9,6 +9,7 @@ domains.py     which kind of data each input is, its default recipe, and what `r
 images.py      images in a folder, with what their places, their heads and a table beside them say
 labels.py      labels as people have them -> one of three columns of numbers
 load.py        whatever the user has -> a dataset, with the domain inferred and said
+mining.py      which triples of a batch are worth looking at
 moments.py     what lazy parts need to know of the data before they are built
 named.py       real data known by name, bundled with a library or lying in the data folder
 pictures.py    any file pillow reads, or an array -> uint8 [C, H, W] of the asked size
@@ -44,6 +45,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Episodes": "samplers",
         "Triples": "samplers",
         "Pairs": "samplers",
+        "Mining": "mining",
         "default_recipe": "domains",
         "rank_set": "domains",
     },

@@ -10,8 +10,9 @@
 d/da = 4 s^2 (1 - s) = -d/db: largest at s = 2/3, and gone both for triples in order and for hopeless ones.
 
 `Siamese` is the baseline on pairs: y a^2 + (1 - y) max(0, margin - a)^2 (Hadsell et al. 2006), y = 1 for equal labels.
-Which triples are worth looking at is the sampler's business (`data.samplers.Triples`, uniform over items); without labels
-x+ is another view of the same item and x- another item (`from_views`).
+Which triples are worth looking at is the sampler's business (`data.samplers.Triples`, uniform over items), or the batch is
+any list of items and triples are mined among their embeddings (`data.mining.Mining`: semi-hard, hardest, all, random).
+Without labels x+ is another view of the same item and x- another item (`from_views`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semblance.contracts import Batch, Encoder, Metrics
+from semblance.data.mining import Mining
 from semblance.errors import SemblanceError, unknown
 
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -31,18 +33,18 @@ Gap = Callable[[Tensor, Tensor], Tensor]
 
 
 def euclidean(z1: Tensor, z2: Tensor) -> Tensor:
-    """[N, d], [N, d] -> [N]; where both are equal the gradient is 0."""
-    return torch.linalg.vector_norm(z1 - z2, dim=1)
+    """[..., d], [..., d] -> [...]; where both are equal the gradient is 0."""
+    return torch.linalg.vector_norm(z1 - z2, dim=-1)
 
 
 def squared(z1: Tensor, z2: Tensor) -> Tensor:
-    """[N, d], [N, d] -> [N], |z1 - z2|^2."""
-    return (z1 - z2).square().sum(1)
+    """[..., d], [..., d] -> [...], |z1 - z2|^2."""
+    return (z1 - z2).square().sum(-1)
 
 
 def cosine(z1: Tensor, z2: Tensor) -> Tensor:
-    """[N, d], [N, d] -> [N], 1 - cos."""
-    return 1 - F.cosine_similarity(z1, z2, dim=1)
+    """[..., d], [..., d] -> [...], 1 - cos."""
+    return 1 - F.cosine_similarity(z1, z2, dim=-1)
 
 
 def ratio(a: Tensor, b: Tensor) -> Tensor:
@@ -86,7 +88,8 @@ def distance_named(name: str) -> Distance:
 
 
 class Triplets(nn.Module):
-    """A loss of triples: thirds of the batch (anchors | positives | negatives), or two views of every item.
+    """A loss of triples: thirds of the batch (anchors | positives | negatives), or two views of every item; or, with
+    `mining`, the triples it finds among all embeddings of the batch, for which all their distances are held: N^2 d numbers.
 
     `tail` is what trains on top of the embedding and is dropped with the objective, such as dropout.
     """
@@ -98,18 +101,37 @@ class Triplets(nn.Module):
         *,
         tail: nn.Module | None = None,
         from_views: bool = False,
+        mining: Mining | None = None,
     ):
         super().__init__()
-        self.gap, self.distance, self.from_views = gap, distance, from_views
+        self.gap, self.distance, self.from_views, self.mining = gap, distance, from_views, mining
         self.tail = nn.Identity() if tail is None else tail
         self.needs = frozenset({"views"} if from_views else {"labels"})
 
     def forward(self, model: Encoder, batch: Batch) -> tuple[Tensor, Metrics]:
-        """-> scalar, {loss, ordered: share of triples with a < b}."""
+        """-> scalar, {loss, ordered: share of triples with a < b}; with mining also the number of triples. Where it
+        finds none, all are apart by the margin and the loss is 0."""
+        a, b = self._drawn(model, batch) if self.mining is None else self._mined(self.mining, model, batch)
+        gaps = self.gap(a, b)
+        loss = gaps.mean() if len(gaps) else gaps.sum()
+        metrics = {"loss": float(loss.detach()), "ordered": float((a < b).float().mean()) if len(gaps) else 1.0}
+        return loss, metrics if self.mining is None else {**metrics, "triples": float(len(gaps))}
+
+    def _drawn(self, model: Encoder, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The triples that the sampler put together."""
         z, positive, negative = self._triples(model, batch)
-        a, b = self.distance(z, positive), self.distance(z, negative)
-        loss = self.gap(a, b).mean()
-        return loss, {"loss": float(loss.detach()), "ordered": float((a < b).float().mean())}
+        return self.distance(z, positive), self.distance(z, negative)
+
+    def _mined(self, mining: Mining, model: Encoder, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The triples found among all items, or among all views, those of one item being alike."""
+        if self.from_views:
+            z = torch.cat([_embedded(model, self.tail, view) for view in batch["views"]])
+            labels = torch.arange(len(z) // len(batch["views"]), device=z.device).repeat(len(batch["views"]))
+        else:
+            z, labels = _embedded(model, self.tail, batch), batch["labels"]
+        distances = self.distance(z[:, None], z)  # [N, N]
+        anchor, positive, negative = mining(distances, labels)
+        return distances[anchor, positive], distances[anchor, negative]
 
     def _triples(self, model: Encoder, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         if not self.from_views:
