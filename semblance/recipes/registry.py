@@ -3,6 +3,9 @@
 A recipe is a function under `@recipe(...)` whose keyword arguments are plain values (numbers, strings, flags); it
 returns a `Recipe` whose parts are lazy: each takes the data's `Shape` at fit. The table (`table.json`) is generated
 from the decorators by `python -m semblance.recipes.registry` and a test holds it to the code.
+
+A name is a promise of its defaults. When they change, the recipe gets a new `version`, and `superseded` keeps what the one
+before had, so that `simsiam@1` stays what it was; a plain name is the newest version. What is stored names the version.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import inspect
 import json
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -53,7 +56,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the table. `settings` maps each argument to its default; `module` is where the function stands."""
+    """A row of the table. `settings` maps each argument to its default; `module` is where the function stands.
+
+    `superseded` maps an older version to the defaults it had that the next one changed.
+    """
 
     name: str
     entry: str | None
@@ -64,6 +70,15 @@ class Entry:
     module: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
+    version: int = 1
+    superseded: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def defaults(self, version: int) -> dict[str, Any]:
+        """What this version gave every argument: today's values, with the changes since taken back."""
+        found = dict(self.settings)
+        for older in range(self.version - 1, version - 1, -1):
+            found |= self.superseded[str(older)]
+        return found
 
 
 _DECORATED: dict[str, tuple[Entry, Callable[..., Recipe]]] = {}
@@ -76,17 +91,24 @@ def recipe(
     domains: str | tuple[str, ...],
     needs: str | tuple[str, ...] = (),
     makes: str = "model",
+    superseded: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> Callable[[Callable[..., Recipe]], Callable[..., Recipe]]:
     """Register a recipe under its function's name (underscores become hyphens).
 
     `entry` is the catalogue's id (None for a free configuration), `needs` what the data must have (`labels`).
+    `superseded` holds, for every older version, the defaults that the next one changed: `{1: {"lr": 0.03}}` makes the
+    signature version 2. Where a new setting changes what the old defaults did, its value of then stands there too.
     """
+    older = {str(version): dict(defaults) for version, defaults in sorted((superseded or {}).items())}
 
     def register(function: Callable[..., Recipe]) -> Callable[..., Recipe]:
         name = function.__name__.strip("_").replace("_", "-")
         settings = {p.name: p.default for p in inspect.signature(function).parameters.values()}
         missing = [k for k, v in settings.items() if v is inspect.Parameter.empty]
         assert not missing, f"recipe {name}: arguments without a default: {missing}"
+        assert list(older) == [str(n + 1) for n in range(len(older))], f"recipe {name}: versions are 1, 2, ..."
+        strange = [key for defaults in older.values() for key in defaults if key not in settings]
+        assert not strange, f"recipe {name}: superseded defaults of no argument: {strange}"
         row = Entry(
             name=name,
             entry=entry,
@@ -97,6 +119,8 @@ def recipe(
             module=function.__module__,
             settings=settings,
             summary=(inspect.getdoc(function) or "").split("\n")[0],
+            version=len(older) + 1,
+            superseded=older,
         )
         _DECORATED[name] = (row, function)
         return function
@@ -126,15 +150,40 @@ def catalogue() -> tuple[dict[str, Any], ...]:
     return tuple(json.loads(CATALOGUE.read_text()))
 
 
+def row_of(name: str) -> Entry:
+    """The row of a recipe, by its name with or without a version, whose settings are that version's defaults."""
+    plain, at, number = name.partition("@")
+    if plain not in table():
+        raise unknown("recipe", plain, table())
+    row = table()[plain]
+    if not at:
+        return row
+    if number not in {str(version) for version in range(1, row.version + 1)}:
+        known = f"{plain}@1" if row.version == 1 else f"{plain}@1 to {plain}@{row.version}"
+        raise SemblanceError(f"there is no version {number!r} of recipe {plain}: there is {known}, or plain {plain}")
+    return replace(row, version=int(number), settings=row.defaults(int(number)))
+
+
+def stored_name(name: str) -> str:
+    """The name that a file keeps, with its version: `simsiam` -> `simsiam@1`; "" (a module of the user's) stays."""
+    return f"{row_of(name).name}@{row_of(name).version}" if name else name
+
+
+def told_name(stored: str) -> str:
+    """The name that people read: without the version where it is today's. What has none comes from version 1."""
+    plain, _, number = stored.partition("@")
+    if plain not in table() or str(table()[plain].version) == (number or "1"):
+        return plain
+    return f"{plain}@{number or 1}"
+
+
 def check_settings(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """`--set key=value` against the recipe's signature: known keys, values of the default's kind.
 
     Strings (as typed on a command line) are read as the kind of the default. A wrong key is answered with the nearest
     right one.
     """
-    if name not in table():
-        raise unknown("recipe", name, table())
-    defaults = table()[name].settings
+    defaults = row_of(name).settings
     checked: dict[str, Any] = {}
     for key, value in given.items():
         if key not in defaults:
@@ -159,10 +208,12 @@ def _as_kind(what: str, value: Any, default: Any) -> Any:
 
 
 def build(name: str, **settings: Any) -> Recipe:
-    """The recipe of this name with these settings, imported only now."""
-    checked = check_settings(name, settings)
-    importlib.import_module(table()[name].module)
-    return _DECORATED[name][1](**checked)
+    """The recipe of this name (`simsiam`, or `simsiam@1` for that version's defaults), imported only now."""
+    checked, row = check_settings(name, settings), row_of(name)
+    importlib.import_module(row.module)
+    # Only a version that is named puts its defaults in: today's are the function's own.
+    older = dict(row.settings) if "@" in name else {}
+    return _DECORATED[row.name][1](**{**older, **checked})
 
 
 def write_table() -> None:
