@@ -75,7 +75,7 @@ def test_a_version_that_does_not_exist_is_answered_with_those_that_do(third, nam
 
 @pytest.mark.parametrize("superseded", [{2: {"lr": 1.0}}, {1: {"rate": 1.0}}])
 def test_a_table_of_old_defaults_that_has_gaps_or_strange_settings_is_a_mistake(superseded):
-    with pytest.raises(AssertionError, match="versions are|no argument"):
+    with pytest.raises(AssertionError, match=r"versions are|no argument"):
 
         @recipe(entry=None, paper="", domains="vectors", superseded=superseded)
         def broken(lr: float = 0.1) -> Recipe:
