@@ -55,10 +55,14 @@ def _number(value: int | float, name: str, kind: pa.DataType, error: Complain) -
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise error(f"{value} does not fit into 64 bits")
     if at.is_float32(kind):
-        # 0.1 is meant as the column's own 0.1, which in 32 bits is another number.
-        with np.errstate(over="ignore"):
-            return float(np.float32(value))
+        # 0.1 is meant as the column's own 0.1, which in 32 bits is another number; what is too large is infinite there.
+        return float(np.float32(value)) if abs(value) < 3.4e38 else _rounded(value)
     return value
+
+
+def _rounded(value: float) -> float:
+    with np.errstate(over="ignore"):  # takes longer than the rounding, so it is left to the few that need it
+        return float(np.float32(value))
 
 
 def _text(value: str, name: str, kind: pa.DataType, error: Complain) -> int | str:
