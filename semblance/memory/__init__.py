@@ -2,11 +2,14 @@
 
 atomic.py          changes to files that neither a kill, a full disk nor a second writer can leave half done
 changes.py         what one commit does to the tables and segments of a space
+check.py           what of a space's folder cannot be trusted, and which items that costs
+checksums.py       a CRC-32 of every MiB of an append-only file
 columns.py         attributes between an Arrow table and the columns of an SQLite table
 database.py        the tables of `space.db`, connections to it, and the record that says what the space is
 exact.py           the nearest items by looking at all of them, in blocks
 housekeeping.py    what a writer does after a change and when it opens a space
 model_file.py      tensors and what they are, in one safetensors file named by the hash of its content
+reading.py         what can be asked of a space, of its newest version or of an older one
 segments.py        float32 vectors in append-only files, whose named length is the truth
 store.py           a SPACE folder, of which `space.db` is the truth and which changes by one commit at a time
 view.py            one version of a space, for reading

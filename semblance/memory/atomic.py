@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,13 +91,28 @@ def explained(path: Path, error: sqlite3.DatabaseError) -> SemblanceError:
     return Failed(f"{path}: {error}; nothing changed")
 
 
-class WriterLock:
-    """The right to write a folder: `writer.lock` in it, locked by flock and thus freed whenever the process ends."""
+def _take(handle: int, patience: float) -> None:
+    """Locks; tried again for so many seconds."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise
+        time.sleep(0.005)
 
-    def __init__(self, folder: Path):
+
+class WriterLock:
+    """The right to write a folder: `writer.lock` in it, locked by flock and thus freed whenever the process ends.
+
+    Where another has it, it is waited for, `patience` seconds at most.
+    """
+
+    def __init__(self, folder: Path, patience: float = 0.0):
         handle = os.open(folder / "writer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(handle, patience)
         except OSError as error:
             holder = os.read(handle, 32).decode("ascii", "replace").strip()
             os.close(handle)

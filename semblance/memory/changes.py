@@ -1,6 +1,7 @@
 """Changes: what is done to the tables and segments of a space inside one commit, which the caller opens and ends.
 
 append    new items behind the others; those they replace die in the same version
+relabel   items get new attributes: new rows with the old slots, in the place of the old rows, which die
 bury      items die; their bytes stay until the space is compacted
 clear     nothing is left, before a new fit
 compact   vectors of the living in new files, the dead gone from the tables
@@ -10,7 +11,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,11 +21,11 @@ import pyarrow as pa
 
 from semblance.errors import SemblanceError
 from semblance.memory import columns as arrow
-from semblance.memory.database import Record, write_record
+from semblance.memory.database import Record, insert, write_record
 from semblance.memory.segments import Appender, Floats
 from semblance.memory.view import View
 
-KEPT = {"format", "version", "generation", "count", "dim", "geometry", "domain", "segments"}
+KEPT = {"format", "version", "oldest", "dead", "generation", "count", "dim", "geometry", "domain", "segments"}
 KEPT |= {"created", "changed", "model", "recipe_hash"}
 """Entries of the manifest that the store writes itself."""
 
@@ -45,29 +48,71 @@ def append(
     table = arrow.storable(items.attributes if items.attributes is not None else pa.table({}))
     if table.num_columns and table.num_rows != len(ids):
         raise SemblanceError(f"{len(ids)} ids came with attributes for {table.num_rows} items")
-    schema = arrow.joined(record.schema, table.schema)
+    schema = arrow.joined(record.schema, table.schema, record.version)
     table = arrow.fitted(table, schema)
     first_slot = sum(segment.rows for segment in record.segments)
     for block in [items.vectors] if isinstance(items.vectors, np.ndarray) else items.vectors:
         files.write(block)
     if files.rows != len(ids):
         raise SemblanceError(f"{len(ids)} ids came with {files.rows} vectors; nothing changed")
-    (first,) = connection.execute("SELECT coalesce(max(row), -1) + 1 FROM items").fetchone()
-    rows = range(first, first + len(ids))
     arrow.add_columns(connection, record.schema, schema)
-    connection.executemany("UPDATE items SET died = ? WHERE row = ?", ((record.version, row) for row in old.values()))
-    connection.executemany(
-        "INSERT INTO items (row, id, slot, born) VALUES (?, ?, ?, ?)",
-        ((row, id, first_slot + n, record.version) for n, (row, id) in enumerate(zip(rows, ids, strict=True))),
-    )
-    replaced = [(row, old[id]) for row, id in zip(rows, ids, strict=True) if id in old]
-    kept = "".join(f", {place}" for place in arrow.places(schema).values())
-    connection.executemany(f"INSERT INTO attributes SELECT ?{kept} FROM attributes WHERE row = ?", replaced)
-    connection.executemany("INSERT INTO thumbnails SELECT ?, png FROM thumbnails WHERE row = ?", replaced)
-    arrow.put(connection, schema, rows, table)
+    _die(connection, record.version, old.values())
+    rows = _new_rows(connection, record.version, ids, range(first_slot, first_slot + len(ids)))
+    if old:
+        replaced = [(old[id], row) for row, id in zip(rows, ids, strict=True) if id in old]
+        _inherit(connection, schema, replaced)
+        fresh = np.array([id not in old for id in ids], dtype=bool)
+        arrow.put(
+            connection, schema, np.array(rows)[fresh].tolist(), table.filter(fresh) if table.num_columns else table
+        )
+        if table.num_columns:
+            arrow.overwrite(connection, schema, [row for _, row in replaced], table.filter(~fresh))
+    else:
+        arrow.put(connection, schema, rows, table)
     if items.thumbnails is not None:
         _put_thumbnails(connection, rows, items.thumbnails)
-    write_record(connection, record._replace(schema=schema, segments=files.finish()))
+    write_record(connection, record._replace(schema=schema, segments=files.finish(), dead=record.dead + len(old)))
+
+
+def relabel(connection: sqlite3.Connection, record: Record, ids: Sequence[str], attributes: pa.Table) -> None:
+    """Items get new attributes; those that the table lacks stay. Vectors are neither read nor written."""
+    check_ids(ids)
+    table = arrow.storable(attributes)
+    if table.num_rows != len(ids) or not table.num_columns:
+        raise SemblanceError(
+            f"{len(ids)} ids came with {table.num_columns} attributes for {table.num_rows} items; nothing changed"
+        )
+    schema = arrow.joined(record.schema, table.schema, record.version)
+    table = arrow.fitted(table, schema)
+    old = found(connection, ids, "nothing changed")
+    slots = dict(_picked(connection, "row, slot", "row", list(old.values())))
+    arrow.add_columns(connection, record.schema, schema)
+    _die(connection, record.version, old.values())
+    rows = _new_rows(connection, record.version, ids, [slots[old[id]] for id in ids])
+    _inherit(connection, schema, list(zip((old[id] for id in ids), rows, strict=True)))
+    arrow.overwrite(connection, schema, rows, table)
+    write_record(connection, record._replace(schema=schema, dead=record.dead + len(old)))
+
+
+def _die(connection: sqlite3.Connection, version: int, rows: Iterable[int]) -> None:
+    connection.executemany("UPDATE items SET died = ? WHERE row = ?", zip(repeat(version), rows, strict=False))
+
+
+def _new_rows(connection: sqlite3.Connection, version: int, ids: Sequence[str], slots: Sequence[int]) -> range:
+    """Rows for these ids, above all there are."""
+    (first,) = connection.execute("SELECT coalesce(max(row), -1) + 1 FROM items").fetchone()
+    rows = range(first, first + len(ids))
+    insert(connection, "items (row, id, slot, born)", [rows, ids, slots, repeat(version)])
+    return rows
+
+
+def _inherit(connection: sqlite3.Connection, schema: pa.Schema, pairs: Sequence[tuple[int, int]]) -> None:
+    """New rows get what old rows have: (old, new). A picture is named by the row that has it, not copied."""
+    kept = "".join(f", {place}" for place in arrow.places(schema).values())
+    turned = [(new, old) for old, new in pairs]
+    connection.executemany(f"INSERT INTO attributes SELECT ?{kept} FROM attributes WHERE row = ?", turned)
+    first = "CASE typeof(png) WHEN 'integer' THEN png ELSE row END"
+    connection.executemany(f"INSERT INTO thumbnails SELECT ?, {first} FROM thumbnails WHERE row = ?", turned)
 
 
 def _put_thumbnails(connection: sqlite3.Connection, rows: range, thumbnails: Iterable[bytes | None]) -> None:
@@ -81,22 +126,30 @@ def _put_thumbnails(connection: sqlite3.Connection, rows: range, thumbnails: Ite
 
 def rows_of(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]:
     """The rows of those ids that are in the space."""
-    found = {}
-    for id in ids:
-        line = connection.execute("SELECT row FROM items WHERE id = ? AND died IS NULL", (id,)).fetchone()
-        if line is not None:
-            found[id] = line[0]
-    return found
+    check_ids(list(dict.fromkeys(ids)))
+    return dict(_picked(connection, "id, row", "died IS NULL AND id", ids))
+
+
+def found(connection: sqlite3.Connection, ids: Sequence[str], says: str) -> dict[str, int]:
+    """The rows of these ids; unknown ones are named, and that `says`."""
+    rows = rows_of(connection, ids)
+    missing = [id for id in dict.fromkeys(ids) if id not in rows]
+    if missing:
+        raise SemblanceError(f"{named(missing, len(ids))} not in the space; {says}")
+    return rows
+
+
+def _picked(connection: sqlite3.Connection, what: str, key: str, values: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    for start in range(0, len(values), arrow.CHUNK):
+        some = values[start : start + arrow.CHUNK]
+        yield from connection.execute(f"SELECT {what} FROM items WHERE {key} IN ({', '.join('?' * len(some))})", some)
 
 
 def bury(connection: sqlite3.Connection, record: Record, ids: Sequence[str]) -> None:
     """The items die in this version; unknown ids are named and nothing dies."""
-    rows = rows_of(connection, ids)
-    missing = [id for id in dict.fromkeys(ids) if id not in rows]
-    if missing:
-        raise SemblanceError(f"{named(missing, len(ids))} not in the space; nothing was removed")
-    connection.executemany("UPDATE items SET died = ? WHERE row = ?", ((record.version, row) for row in rows.values()))
-    write_record(connection, record)
+    rows = found(connection, ids, "nothing was removed")
+    _die(connection, record.version, rows.values())
+    write_record(connection, record._replace(dead=record.dead + len(rows)))
 
 
 def clear(connection: sqlite3.Connection) -> None:
@@ -108,26 +161,40 @@ def clear(connection: sqlite3.Connection) -> None:
 
 
 def compact(connection: sqlite3.Connection, record: Record, files: Appender, before: View) -> None:
-    """Writes the vectors of `before` anew and forgets the dead; `record` is of a new generation without segments."""
-    for block in before.source.blocks():
-        files.write(block)
+    """Writes the vectors of `before` anew and forgets the dead; `record` is of a new generation.
+
+    Where every slot is somebody's, in order, the files are as they would be written and stay.
+    """
+    full = len(before) == int(before.source.starts[-1]) and not before.source.short
+    if not full:
+        for block in before.source.blocks():
+            files.write(block)
+    connection.execute(
+        "UPDATE thumbnails SET png = (SELECT own.png FROM thumbnails AS own WHERE own.row = thumbnails.png) "
+        "WHERE typeof(png) = 'integer' AND row IN (SELECT row FROM items WHERE died IS NULL)"
+    )
     for table in ("attributes", "thumbnails"):
         connection.execute(f"DELETE FROM {table} WHERE row IN (SELECT row FROM items WHERE died IS NOT NULL)")
     connection.execute("DELETE FROM items WHERE died IS NOT NULL")
-    slots = ((slot, int(row)) for slot, row in enumerate(before.rows))
-    connection.executemany("UPDATE items SET slot = ? WHERE row = ?", slots)
-    write_record(connection, record._replace(segments=files.finish()))
+    if not full:
+        slots = zip(range(len(before.rows)), before.rows.tolist(), strict=True)
+        connection.executemany("UPDATE items SET slot = ? WHERE row = ?", slots)
+    write_record(connection, record if full else record._replace(segments=files.finish()))
 
 
 def check_ids(ids: Sequence[str]) -> None:
     """Ids are text, not empty, and each comes once."""
-    seen: set[str] = set()
     for id in ids:
         if not isinstance(id, str) or not id:
             raise SemblanceError(f"ids are text that is not empty, and {id!r} came")
-        if id in seen:
-            raise SemblanceError(f"id {id!r} came twice: ids are unique; nothing changed")
-        seen.add(id)
+    if len(set(ids)) < len(ids):
+        twice = next(id for id, times in Counter(ids).items() if times > 1)
+        raise SemblanceError(f"id {twice!r} came twice: ids are unique; nothing changed")
+    try:
+        "".join(ids).encode()
+    except UnicodeEncodeError as error:
+        wrong = next(id for id in ids if any("\ud800" <= letter <= "\udfff" for letter in id))
+        raise SemblanceError(f"id {wrong!r} is no text that can be kept ({error.reason}): give another id") from None
 
 
 def named(ids: Sequence[str], of: int) -> str:

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.types as at
 
 from semblance.errors import SemblanceError
+from semblance.memory.database import insert
 
 CHUNK = 4096
 """Rows of attributes in memory at a time."""
@@ -78,9 +79,21 @@ def _storable(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     )
 
 
-def joined(old: pa.Schema, new: pa.Schema) -> pa.Schema:
-    """The old attributes and then those that are new."""
-    return pa.schema([*old, *(pa.field(field.name, field.type) for field in new if field.name not in old.names)])
+SINCE = b"since"
+"""Under this key an attribute of a space notes the version it came with."""
+
+
+def joined(old: pa.Schema, new: pa.Schema, version: int = 0) -> pa.Schema:
+    """The old attributes and then those that are new, which came with this version."""
+    since = {SINCE: str(version).encode()} if version else None
+    fresh = [pa.field(field.name, field.type, metadata=since) for field in new if field.name not in old.names]
+    return pa.schema([*old, *fresh])
+
+
+def until(schema: pa.Schema, version: int) -> pa.Schema:
+    """The attributes that there were in this version; without notes."""
+    there = [field for field in schema if int((field.metadata or {}).get(SINCE, b"0")) <= version]
+    return pa.schema([field.remove_metadata() for field in there])
 
 
 def fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -136,11 +149,10 @@ def _naive(kind: pa.DataType) -> pa.DataType:
     return pa.timestamp(kind.unit) if at.is_timestamp(kind) else kind
 
 
-def lines(table: pa.Table) -> Iterator[tuple[Any, ...]]:
-    """The rows of a table as tuples of SQLite values, a chunk in memory at a time."""
+def chunks(table: pa.Table) -> Iterator[list[list[Any]]]:
+    """The columns of a table as lists of SQLite values, a chunk of rows in memory at a time."""
     for start in range(0, table.num_rows, CHUNK):
-        chunk = table.slice(start, CHUNK)
-        yield from zip(*(to_values(column) for column in chunk.columns), strict=True)
+        yield [to_values(column) for column in table.slice(start, CHUNK).columns]
 
 
 def add_columns(connection: sqlite3.Connection, have: pa.Schema, want: pa.Schema) -> None:
@@ -150,20 +162,23 @@ def add_columns(connection: sqlite3.Connection, have: pa.Schema, want: pa.Schema
 
 
 def put(connection: sqlite3.Connection, schema: pa.Schema, rows: Sequence[int], table: pa.Table) -> None:
-    """Writes the attributes of these rows; columns that the table lacks stay as they are, or null."""
+    """Writes the attributes of rows that have none yet; columns that the table lacks are null."""
     by_name = places(schema)
     names = [by_name[name] for name in table.column_names]
+    head = f"attributes ({', '.join(['row', *names])})"
     if not names:
-        connection.executemany(
-            "INSERT INTO attributes (row) VALUES (?) ON CONFLICT (row) DO NOTHING", ((row,) for row in rows)
-        )
-        return
-    fresh = ", ".join(f"{name} = excluded.{name}" for name in names)
-    connection.executemany(
-        f"INSERT INTO attributes (row, {', '.join(names)}) VALUES ({', '.join('?' * (len(names) + 1))}) "
-        f"ON CONFLICT (row) DO UPDATE SET {fresh}",
-        ((row, *line) for row, line in zip(rows, lines(table), strict=True)),
-    )
+        insert(connection, head, [rows])
+    for number, values in enumerate(chunks(table)):
+        insert(connection, head, [rows[CHUNK * number : CHUNK * (number + 1)], *values])
+
+
+def overwrite(connection: sqlite3.Connection, schema: pa.Schema, rows: Sequence[int], table: pa.Table) -> None:
+    """Writes attributes over those that rows have already; columns that the table lacks stay."""
+    by_name = places(schema)
+    fresh = ", ".join(f"{by_name[name]} = ?" for name in table.column_names)
+    for number, values in enumerate(chunks(table)):
+        some = rows[CHUNK * number : CHUNK * (number + 1)]
+        connection.executemany(f"UPDATE attributes SET {fresh} WHERE row = ?", zip(*values, some, strict=True))
 
 
 def get(connection: sqlite3.Connection, schema: pa.Schema, names: Sequence[str], rows: Sequence[int]) -> pa.Table:

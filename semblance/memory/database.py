@@ -1,12 +1,14 @@
 """Database: the tables of `space.db`, connections to it, and the record that says what the space is.
 
     space       one line: version, generation, manifest, recipe, the Arrow schema of the attributes
-    segments    which files hold vectors, and how many of their rows count
+    segments    which files hold vectors, how many of their rows count, and their checksums
     items       row (grows, never reused within a generation), id, slot of its vector, the versions it lived in
-    attributes  row and one column (a0, a1, ...) for each attribute;   thumbnails  row and PNG
+    attributes  row and one column (a0, a1, ...) for each attribute
+    thumbnails  row and PNG, or the number of the row that has it: an item whose attributes changed has a new row
 
 A version is one commit. A generation lasts until the content is rewritten as a whole (a new fit, a compaction);
-within it every older version can still be read, since what is removed only gets the version it died in.
+within it every older version can still be read, since what is removed only gets the version it died in, and an
+attribute knows the version it came with. The manifest and the recipe are the newest version's.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -26,12 +29,15 @@ from semblance.errors import Failed, SemblanceError
 from semblance.memory.atomic import all_or_nothing, can_write
 from semblance.memory.segments import Segment
 
+MANY, MOST = 100, 30_000
+"""Rows in one statement, and bound values, of which SQLite takes 32,766."""
 FORMAT = 1
 APPLICATION = 0x53454D42  # "SEMB"
 TABLES = """
 CREATE TABLE space (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, generation INTEGER NOT NULL,
                     manifest TEXT NOT NULL, recipe TEXT NOT NULL, schema BLOB NOT NULL);
-CREATE TABLE segments (number INTEGER PRIMARY KEY, file TEXT NOT NULL UNIQUE, rows INTEGER NOT NULL);
+CREATE TABLE segments (number INTEGER PRIMARY KEY, file TEXT NOT NULL UNIQUE, rows INTEGER NOT NULL,
+                       sums BLOB NOT NULL DEFAULT x'');
 CREATE TABLE items (row INTEGER PRIMARY KEY, id TEXT NOT NULL, slot INTEGER NOT NULL, born INTEGER NOT NULL,
                     died INTEGER);
 CREATE UNIQUE INDEX live ON items (id) WHERE died IS NULL;
@@ -50,6 +56,10 @@ class Record(NamedTuple):
     recipe: dict[str, Any]
     schema: pa.Schema
     segments: list[Segment]
+    oldest: int = 0
+    """The first version of this generation: none before it can be read."""
+    dead: int = 0
+    """Rows that died in this generation."""
 
 
 def connect(path: Path, *, write: bool) -> sqlite3.Connection:
@@ -70,6 +80,8 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
     connection.execute("PRAGMA secure_delete = ON" if write else "PRAGMA query_only = ON")
     if write:
         connection.execute("PRAGMA wal_autocheckpoint = 0")  # the store folds the log in itself, by size
+        if "sums" not in {line[1] for line in connection.execute("PRAGMA table_info(segments)")}:
+            connection.execute("ALTER TABLE segments ADD COLUMN sums BLOB NOT NULL DEFAULT x''")
     return connection
 
 
@@ -106,17 +118,21 @@ def check_format(path: Path, connection: sqlite3.Connection) -> None:
 def read_record(connection: sqlite3.Connection) -> Record:
     """The record, inside the caller's transaction."""
     line = connection.execute("SELECT version, generation, manifest, recipe, schema FROM space").fetchone()
-    segments = connection.execute("SELECT file, rows FROM segments ORDER BY number").fetchall()
+    segments = connection.execute("SELECT * FROM segments ORDER BY number").fetchall()
     if line is None:
         raise sqlite3.DatabaseError("its manifest is missing")
     version, generation, manifest, recipe, schema = line
+    entries = json.loads(manifest)
     return Record(
         version=version,
         generation=generation,
-        manifest=json.loads(manifest),
+        # Written before versions could be asked for: who knows when it was rewritten last. Only today's is promised.
+        oldest=entries.pop("oldest", version),
+        dead=entries.pop("dead", 0),
+        manifest=entries,
         recipe=json.loads(recipe),
         schema=pa.ipc.read_schema(pa.BufferReader(schema)),
-        segments=[Segment(*row) for row in segments],
+        segments=[Segment(*row[1:]) for row in segments],
     )
 
 
@@ -127,13 +143,27 @@ def write_record(connection: sqlite3.Connection, record: Record) -> None:
         (
             record.version,
             record.generation,
-            json.dumps(record.manifest),
+            json.dumps({**record.manifest, "oldest": record.oldest, "dead": record.dead}),
             json.dumps(record.recipe),
             record.schema.serialize().to_pybytes(),
         ),
     )
-    connection.execute("DELETE FROM segments")
-    connection.executemany("INSERT INTO segments (file, rows) VALUES (?, ?)", record.segments)
+    there = {line[0]: Segment(*line[1:]) for line in connection.execute("SELECT * FROM segments")}
+    connection.execute("DELETE FROM segments WHERE number > ?", (len(record.segments),))
+    changed = [(n, *part) for n, part in enumerate(record.segments, start=1) if there.get(n) != part]
+    for line in changed:  # a file's name is never used twice, and so none stands in the way of another
+        connection.execute("INSERT OR REPLACE INTO segments (number, file, rows, sums) VALUES (?, ?, ?, ?)", line)
+
+
+def insert(connection: sqlite3.Connection, head: str, columns: Sequence[Iterable[Any]]) -> None:
+    """`INSERT INTO {head} VALUES ...` of rows given by columns, many a statement: most of the time goes between two."""
+    rows = iter(zip(*columns, strict=False))  # a column may be endless: `repeat(version)`
+    line = f"({', '.join('?' * len(columns))})"
+    many = max(1, min(MANY, MOST // len(columns)))
+    while some := list(islice(rows, many)):
+        connection.execute(
+            f"INSERT INTO {head} VALUES {', '.join([line] * len(some))}", list(chain.from_iterable(some))
+        )
 
 
 class Pool:

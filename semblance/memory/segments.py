@@ -3,12 +3,14 @@
 A segment is a plain file of rows [rows, dim]. Bytes behind the rows that the manifest names do not exist: a writer
 that was killed may have left them, and the next one writes over them. Vectors are found by slot, the position in the
 sequence of all rows of all segments; removed items leave slots that nobody points at until the space is compacted.
+A file that is shorter than its named length, or gone, takes only its own rows along: whoever asks for one of those is
+told the file and what to do, and all others stay readable.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from semblance.errors import Failed, SemblanceError
 from semblance.memory.atomic import sync_folder
+from semblance.memory.checksums import extended
 
 SEGMENT_BYTES = 256 << 20
 """Where a segment ends and the next begins: large enough to map few files, small enough to move one."""
@@ -28,18 +31,39 @@ Ints = NDArray[np.int64]
 
 
 class Segment(NamedTuple):
-    """A file in `segments/` and how many of its rows count."""
+    """A file in `segments/`, how many of its rows count, and their checksums (checksums.py; none: unknown)."""
 
     file: str
     rows: int
+    sums: bytes = b""
+
+
+class Short(NamedTuple):
+    """A segment of which fewer rows are there than count."""
+
+    path: Path
+    rows: int
+    bytes: int | None  # None where the file is gone
+
+    def problem(self, dim: int) -> str:
+        """What is wrong with the file, after the word "it"."""
+        return "is missing" if self.bytes is None else f"holds {self.bytes} bytes and should hold {4 * dim * self.rows}"
+
+    def explain(self, items: int, dim: int) -> str:
+        """The one line about it, where `items` cannot be read."""
+        return (
+            f"{self.path}: is damaged, it {self.problem(dim)}; {items} {'item' if items == 1 else 'items'} cannot be "
+            "read: bring it back from a copy, or remove the items that `check()` lists and compact the space"
+        )
 
 
 class Vectors:
     """The vectors of the live items, in their order; `vectors[rows]` reads those and no others."""
 
-    def __init__(self, parts: Sequence[Floats], slots: Ints, dim: int):
-        self.parts, self.slots, self.dim = tuple(parts), slots, dim
-        self.starts = np.cumsum([0, *(len(part) for part in parts)])  # [S + 1], the slot each part begins with
+    def __init__(self, parts: Sequence[Floats], slots: Ints, dim: int, short: Mapping[int, Short] | None = None):
+        self.parts, self.slots, self.dim, self.short = tuple(parts), slots, dim, dict(short or {})
+        lengths = [self.short[n].rows if n in self.short else len(part) for n, part in enumerate(self.parts)]
+        self.starts = np.cumsum([0, *lengths])  # [S + 1], the slot each part begins with
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -54,6 +78,8 @@ class Vectors:
         if len(slots) == 0:
             return np.empty((0, self.dim), np.float32)
         part = np.searchsorted(self.starts, slots, side="right") - 1
+        if self.short:
+            self._check(part, slots)
         first, last = int(slots[0]), int(slots[-1])
         if part[0] == part[-1] and last - first == len(slots) - 1 and bool((np.diff(slots) == 1).all()):
             start = int(self.starts[part[0]])
@@ -70,19 +96,40 @@ class Vectors:
         for start in range(0, len(self), size):
             yield self[start : start + size]
 
+    def lost(self, number: int) -> Ints:
+        """The positions of the items whose vectors part `number` should hold and does not."""
+        first, stop = self.starts[number] + len(self.parts[number]), self.starts[number + 1]
+        return np.flatnonzero((self.slots >= first) & (self.slots < stop))
 
-def mapped(folder: Path, segments: Iterable[Segment], dim: int) -> list[Floats]:
-    """The named rows of each segment as a read-only memory map [rows, dim]."""
+    def _check(self, part: Ints, slots: Ints) -> None:
+        for number, short in self.short.items():
+            if (slots[part == number] - self.starts[number] >= len(self.parts[number])).any():
+                raise Failed(short.explain(len(self.lost(number)), self.dim))
+
+
+def mapped(
+    folder: Path, segments: Sequence[Segment], dim: int, known: Mapping[tuple[str, int], Floats]
+) -> tuple[list[Floats], dict[int, Short]]:
+    """The named rows of each segment as a read-only memory map [rows, dim], and the segments that lack some.
+
+    `known` holds maps made before, by file and rows.
+    """
     parts: list[Floats] = []
-    for segment in segments:
-        path, expected = folder / segment.file, segment.rows * dim * 4
-        length = path.stat().st_size
-        if length < expected:
-            raise Failed(
-                f"{path}: is damaged, it holds {length} bytes and should hold {expected}: bring it back from a copy"
-            )
-        parts.append(np.memmap(path, np.float32, mode="r", shape=(segment.rows, dim)))
-    return parts
+    short: dict[int, Short] = {}
+    for number, segment in enumerate(segments):
+        part = known.get((segment.file, segment.rows))
+        if part is None:
+            path, rows = folder / segment.file, segment.rows
+            try:
+                held = path.stat().st_size
+            except FileNotFoundError:
+                held = None
+            if held is None or held < rows * dim * 4:
+                short[number] = Short(path, segment.rows, held)
+                rows = (held or 0) // (dim * 4)
+            part = np.memmap(path, np.float32, mode="r", shape=(rows, dim)) if rows else np.empty((0, dim), np.float32)
+        parts.append(part)
+    return parts, short
 
 
 def checked(block: object, dim: int, start: int) -> Floats:
@@ -116,12 +163,13 @@ class Appender:
         limit = max(1, SEGMENT_BYTES // (4 * self.dim))
         done = 0
         while done < len(array):
-            if not self.segments or self.segments[-1].rows >= limit:
+            if not self.segments or self.segments[-1].rows >= limit or not self._whole(self.segments[-1]):
                 self._begin()
             last = self.segments[-1]
             piece = array[done : done + limit - last.rows]
             self._write(piece, last)
-            self.segments[-1] = last._replace(rows=last.rows + len(piece))
+            sums = extended(last.sums, last.rows * self.dim * 4, memoryview(piece.data).cast("B"))
+            self.segments[-1] = last._replace(rows=last.rows + len(piece), sums=sums)
             done += len(piece)
         self.rows += len(array)
 
@@ -137,6 +185,13 @@ class Appender:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+    def _whole(self, last: Segment) -> bool:
+        """Whether rows may follow: a file that lost some of its own must not grow over the gap."""
+        if self._file is not None or not last.rows:
+            return True
+        path = self.folder / last.file
+        return path.exists() and path.stat().st_size >= last.rows * self.dim * 4
 
     def _begin(self) -> None:
         self._sync()

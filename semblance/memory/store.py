@@ -27,19 +27,24 @@ import pyarrow as pa
 
 from semblance.errors import Failed, SemblanceError
 from semblance.geometry.spaces import space_named
-from semblance.memory import changes, database, view
+from semblance.memory import changes, check, database, view
 from semblance.memory.atomic import UNFINISHED, WriterLock, all_or_nothing, can_write, sync_folder
 from semblance.memory.changes import free_entries, named
-from semblance.memory.housekeeping import fold, sweep
-from semblance.memory.model_file import model_file, read_model, write_model
-from semblance.memory.segments import Appender, Floats, Ints
-from semblance.memory.view import Stale, View
+from semblance.memory.check import Damage
+from semblance.memory.housekeeping import begin_forgetting, fold, sweep
+from semblance.memory.model_file import write_model
+from semblance.memory.reading import Reading
+from semblance.memory.segments import Appender, Floats
+from semblance.memory.view import View
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
+SPARE_ROWS = 1000
+"""Dead rows that a space of any size may keep."""
 
-class Store:
+
+class Store(Reading):
     """One space on disk. Open it with `Store.open`, make it with `Store.create`; close it, or use `with`."""
 
     def __init__(self, path: Path, *, write: bool):
@@ -49,8 +54,9 @@ class Store:
         self._files: Appender | None = None
         self._lock: WriterLock | None = None
         self._writer: sqlite3.Connection | None = None
-        if write and not can_write(path):
-            raise Failed(f"{path}: cannot be written (a read-only folder or file system): open it for reading")
+        self._held, self._passing = 0, False  # `writing` blocks that are open, and whether they took the lock
+        if write:
+            self._may_write()
         self._pool = database.Pool(self._db)
         try:
             with all_or_nothing(path):
@@ -131,79 +137,55 @@ class Store:
 
     # ------------------------------------------------------------------------------------------------ reading
 
-    @property
-    def view(self) -> View:
-        """The version this store stands at. Take it once for questions whose answers belong together."""
-        return self._view
-
     def refresh(self) -> View:
         """Moves on to the newest commit."""
         with self._refreshing:
             self._view = view.load(self.path, self._pool, self._view)
             return self._view
 
-    def reading(self, work: Callable[[View], T]) -> T:
-        """`work(view)`, done again on a new view when the space was rewritten meanwhile."""
-        for _ in range(5):
+    # ------------------------------------------------------------------------------------------- the right to write
+
+    @contextmanager
+    def writing(self, patience: float = 2.0) -> Iterator[Self]:
+        """The right to write for as long as the block runs, for a store that is open for reading.
+
+        Others may write between two blocks. Connection and view stay, so that a block costs a lock and not an opening.
+        Where another process writes, it is waited for, `patience` seconds at most; threads of this one take turns.
+        """
+        with self._changing:
+            if self._lock is None:
+                self._may_write()
+                with all_or_nothing(self.path):
+                    self._lock = WriterLock(self.path, patience)
+                    self._passing = True
+            self._held += 1
             try:
-                return work(self._view)
-            except Stale:
-                self.refresh()
-        return work(self._view)
+                if self._writer is None:
+                    with all_or_nothing(self.path):
+                        self._writer = database.connect(self._db, write=True)
+                        self._tidy()
+                yield self
+            finally:
+                self._held -= 1
+                if self._passing and not self._held:
+                    self._lock.release()
+                    self._lock, self._passing = None, False
 
-    def __len__(self) -> int:
-        return len(self._view)
+    def _may_write(self) -> None:
+        if not can_write(self.path):
+            raise Failed(f"{self.path}: cannot be written (a read-only folder or file system): open it for reading")
 
-    @property
-    def count(self) -> int:
-        return len(self._view)
+    def at(self, version: int) -> View:
+        """The space as it was in this version: any since the last compaction or fit, none before."""
+        return self._now(lambda now: view.at(now, version))
 
-    @property
-    def version(self) -> int:
-        return self._view.version
+    def damage(self) -> list[Damage]:
+        """What of this folder cannot be trusted; empty for a space that is whole. It reads everything once."""
+        return self._now(lambda now: check.damage(now) + check.of_database(now))
 
-    @property
-    def manifest(self) -> dict[str, Any]:
-        return self._view.manifest
-
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """What was run."""
-        return dict(self._view.record.recipe)
-
-    def ids(self, rows: Ints | Sequence[int] | None = None) -> list[str]:
-        return self.reading(lambda now: now.ids(rows))
-
-    def vectors(self, rows: Ints | Sequence[int] | None = None) -> Floats:
-        return self._view.vectors(rows)
-
-    def row_of(self, id: str) -> int:
-        return self.reading(lambda now: now.row_of(id))
-
-    def rows_where(self, where: str | None) -> Ints:
-        return self.reading(lambda now: now.rows_where(where))
-
-    def attributes(
-        self,
-        columns: Sequence[str] | None = None,
-        where: str | None = None,
-        rows: Ints | Sequence[int] | None = None,
-    ) -> pa.Table:
-        return self.reading(lambda now: now.attributes(columns, where, rows))
-
-    def thumbnail(self, id: str) -> bytes | None:
-        return self.reading(lambda now: now.thumbnail(id))
-
-    def model_path(self) -> Path:
-        """The file of the live model."""
-        name = self.manifest["model"]
-        if name is None:
-            raise SemblanceError(f"{self.path}: holds vectors and no model: new items come in as vectors")
-        return model_file(self.path / "model", name)
-
-    def read_model(self) -> tuple[dict[str, Any], dict[str, str]]:
-        """Tensors of the live model by name, and the text entries they were committed with."""
-        return read_model(self.model_path())
+    def _now(self, work: Callable[[View], T]) -> T:
+        self.refresh()
+        return self.reading(work)
 
     # ------------------------------------------------------------------------------------------------ writing
 
@@ -233,6 +215,8 @@ class Store:
                 entries["model"] = write_model(self.path / "model", model_tensors, model_meta or {})
             blank = record._replace(
                 generation=record.generation + 1,
+                oldest=record.version,
+                dead=0,
                 manifest={**free_entries(manifest or {}), **entries},
                 recipe=dict(recipe or {}),
                 schema=pa.schema([]),
@@ -241,6 +225,8 @@ class Store:
             changes.clear(connection)
             items = changes.Items(ids, vectors, attributes, thumbnails)
             changes.append(connection, blank, self._appender(blank), items, {})
+            if record.segments:
+                begin_forgetting(self.path)
 
     def add(
         self,
@@ -263,6 +249,16 @@ class Store:
             changes.append(connection, record, self._appender(record), items, old)
         self._compact_if_wasteful()
 
+    def update(self, ids: Sequence[str], attributes: pa.Table) -> None:
+        """Gives items new attributes, durably on return; vectors and pictures are neither read nor written.
+
+        Attributes that the table lacks stay as they are; one that is new is null for all other items. The items keep
+        their places. Unknown ids are named, and then nothing changes.
+        """
+        with self._change() as (connection, record):
+            changes.relabel(connection, record, ids, attributes)
+        self._compact_if_wasteful()
+
     def remove(self, ids: Sequence[str]) -> None:
         """Removes items; nobody sees them from now on, and `compact` takes their bytes away."""
         with self._change() as (connection, record):
@@ -277,27 +273,33 @@ class Store:
     def compact(self) -> None:
         """Rewrites the vectors of the live items and drops the rest: removed items and all older versions.
 
-        Removed items are gone from the files then, byte for byte. It needs room for the live vectors and a copy of
-        space.db while it works. Additions and removals call it when a third of what is stored belongs to nobody.
+        Removed items are gone from the files then, byte for byte. It needs room for the live vectors and twice a copy of
+        space.db while it works. Changes call it when a third of the stored vectors, or two thirds of the rows, belong to
+        nobody. Where a vector that would be copied is damaged it refuses.
         """
         with self._change() as (connection, record):
             before = self.refresh()  # the version that this change starts from: no other writer is there
-            blank = record._replace(generation=record.generation + 1, segments=[])
-            changes.compact(connection, blank, self._appender(blank), before)
-        self._tidy(shrink=True)
+            spoilt = [harm for harm in check.damage(before) if harm.ids]
+            if spoilt:
+                raise Failed(f"{spoilt[0]}; nothing changed")
+            blank = record._replace(generation=record.generation + 1, oldest=record.version, dead=0)
+            changes.compact(connection, blank, self._appender(blank._replace(segments=[])), before)
+            begin_forgetting(self.path)
 
     def _compact_if_wasteful(self) -> None:
-        slots = sum(segment.rows for segment in self._view.record.segments)
-        if 3 * len(self) >= 2 * slots:
+        record = self._view.record
+        slots = sum(segment.rows for segment in record.segments)
+        if 3 * len(self) >= 2 * slots and record.dead <= max(SPARE_ROWS, 2 * len(self)):
             return
         try:
+            log.info("%s: is compacted: versions %d to %d go", self.path, record.oldest, record.version)
             self.compact()
         except Failed as error:
             # The change itself is committed. A disk too full to rewrite on is no reason to call it failed.
             log.warning("the space was not compacted: %s", error)
 
     def _writing(self) -> sqlite3.Connection:
-        if self._writer is None:
+        if self._writer is None or self._lock is None:
             raise SemblanceError(f"{self.path}: is open for reading only, or closed: open it with write=True")
         return self._writer
 
@@ -327,13 +329,13 @@ class Store:
         self._files = Appender(self.path / "segments", record.manifest["dim"], record.segments, record.generation)
         return self._files
 
-    def _tidy(self, shrink: bool = False) -> None:
+    def _tidy(self) -> None:
         """Housekeeping after a change, done or refused. It must not make a commit look like a failure."""
         try:
             with all_or_nothing(self.path):
                 self.refresh()
                 sweep(self.path, self._view.record)
-                fold(self._writing(), self._db, shrink)
+                fold(self._writing(), self._db)
         except SemblanceError as error:
             log.warning("the next writer of the space will tidy up: %s", error)
 

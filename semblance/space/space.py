@@ -4,7 +4,9 @@ search, classify, add, remove and evaluate. Many threads and processes may read 
 
 from __future__ import annotations
 
+import copy
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,11 +27,14 @@ from semblance.data.load import load as load_data
 from semblance.errors import SemblanceError
 from semblance.geometry.spaces import Geometry, space_named
 from semblance.heads.neighbours import vote
+from semblance.memory.check import Damage
 from semblance.memory.exact import scan
+from semblance.memory.reading import Past
 from semblance.memory.store import Store
 from semblance.memory.view import View
 from semblance.space.model import Model
 
+log = logging.getLogger(__name__)
 Pair = tuple[np.ndarray, np.ndarray]
 VIEWED = 1000  # test items whose second view is looked for in view_recall1
 
@@ -59,7 +64,7 @@ class Space:
 
     def __init__(self, path: str | Path, module: nn.Module | None = None):
         self.path = Path(path)
-        self.store = Store.open(self.path)
+        self.store: Store | Past = Store.open(self.path)
         self.info: dict[str, Any] = {}
         self._module = module
 
@@ -229,9 +234,9 @@ class Space:
         replaced with `update=True`. The column `split` of new items is `added` unless given.
         """
         dataset = self.model.read(items)
-        names = [str(i) for i in ids] if ids is not None else self._new_ids(dataset)
-        if len(names) != len(dataset):
-            raise SemblanceError(f"there are {len(names)} ids for {len(dataset)} items: give one id per item")
+        given = None if ids is None else [str(i) for i in ids]
+        if given is not None and len(given) != len(dataset):
+            raise SemblanceError(f"there are {len(given)} ids for {len(dataset)} items: give one id per item")
         table = (
             dataset.attributes
             if attributes is None
@@ -243,7 +248,7 @@ class Space:
             raise SemblanceError(
                 f"there are {table.num_rows} rows of attributes for {len(dataset)} items: give one per item"
             )
-        known = set(self.store.attributes().column_names)
+        known = set(self.store.view.schema.names)
         if attributes is None:
             table = table.select([c for c in table.column_names if c in known])
         if "split" in known and "split" not in table.column_names:
@@ -254,9 +259,10 @@ class Space:
             )
         vectors = self.model.embed(dataset)
         pictures = [thumbnail(x) for x in dataset.x] if dataset.domain == "images" else None
-        with Store.open(self.path, write=True) as store:
+        with self.store.writing() as store:
+            store.refresh()
+            names = given if given is not None else self._new_ids(dataset)
             store.add(names, vectors, table, thumbnails=pictures, update=update)
-        self.store.refresh()
         return names
 
     def _new_ids(self, dataset: ArrayDataset) -> list[str]:
@@ -264,15 +270,57 @@ class Space:
         number."""
         if dataset.source:
             return list(dataset.ids)
-        numbers = [int(i) for i in self.store.ids() if i.isdecimal()]
-        start = max(numbers, default=-1) + 1
+        start = self.store.view.largest_number() + 1
         return [str(start + i) for i in range(len(dataset))]
 
     def remove(self, ids: Sequence[str]) -> None:
         """Forget items; durable on return. Unknown ids are named and nothing is removed."""
-        with Store.open(self.path, write=True) as store:
+        with self.store.writing() as store:
             store.remove([ids] if isinstance(ids, str) else list(ids))
-        self.store.refresh()
+
+    def update(self, ids: Sequence[str], attributes: pa.Table | Mapping[str, Sequence[Any]]) -> None:
+        """Change attributes of items (a corrected label, a new column); durable on return, vectors are not touched.
+
+        What the table lacks stays. Unknown ids are named and nothing is changed.
+        """
+        table = pa.table(dict(attributes)) if isinstance(attributes, Mapping) else attributes
+        with self.store.writing() as store:
+            store.update([ids] if isinstance(ids, str) else list(ids), table)
+
+    @property
+    def version(self) -> int:
+        """The number of the commit that this space stands at; every change makes the next one."""
+        return self.store.refresh().version
+
+    def at(self, version: int) -> Space:
+        """The space as it was in an older version, for reading: any since the last compaction or fit."""
+        past = copy.copy(self)
+        past.store = Past(self.store, self.store.at(version))
+        return past
+
+    def check(self) -> list[Damage]:
+        """What of the folder is damaged, and the items that costs: empty for a space that is whole.
+
+        Remove the items named (`remove`) and `compact`, or bring the files back from a copy.
+        """
+        return self.store.damage()
+
+    def compact(self, dry_run: bool = False) -> dict[str, Any]:
+        """Take removed items out of the files, byte for byte; every version before this one goes, too.
+
+        Returns {"items", "bytes" of the folder, "versions": [first, last] of those that go}. `dry_run` changes nothing
+        and says the bytes there are.
+        """
+        if not dry_run:
+            with self.store.writing() as store:
+                view = store.refresh()
+                log.info("%s: compaction drops versions %d to %d", self.path, view.record.oldest, view.version)
+                store.compact()
+        else:
+            view = self.store.refresh()
+        versions = [view.record.oldest, view.version]
+        size = sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+        return {"items": len(view), "bytes": size, "versions": versions}
 
     def evaluate(
         self, dataset: ArrayDataset | None = None, progress: Callable[[int, int, str], None] | None = None

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from faults.test_disk import mount
 from faults.test_kills import ROOT
@@ -157,14 +159,92 @@ def test_a_damaged_database_is_named(space: Path, damage: str) -> None:
     assert str(space) in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_damaged_or_missing_segment_is_named(space: Path) -> None:
-    (segment,) = (space / "segments").iterdir()
-    truncate(segment, 0.5)
-    with pytest.raises(Failed, match=f"{segment.name}: is damaged, it holds 480 bytes and should hold 960"):
-        Store.open(space)
-    segment.unlink()
-    with pytest.raises(Failed, match=f"{segment.name}: is missing"):
-        Store.open(space)
+@pytest.fixture
+def segments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files of a space of 30 items in segments of 8."""
+    monkeypatch.setattr("semblance.memory.segments.SEGMENT_BYTES", 8 * 4 * 8)
+    make(tmp_path / "s").close()
+    return sorted((tmp_path / "s" / "segments").iterdir())
+
+
+DAMAGE = {
+    "half": ("holds 128 bytes and should hold 256", range(12, 16)),
+    "missing": ("is missing", range(8, 16)),
+    "other": ("holds other bytes than were written", range(8, 16)),
+}
+
+
+def spoil(segment: Path, damage: str) -> None:
+    if damage == "missing":
+        segment.unlink()
+    elif damage == "half":
+        truncate(segment, 0.5)
+    else:
+        content = bytearray(segment.read_bytes())
+        content[100] ^= 1
+        segment.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_segment_is_named_and_costs_no_item_of_the_others(segments: list[Path], damage: str) -> None:
+    spoil(segments[1], damage)
+    problem, lost = DAMAGE[damage]
+    kept = [row for row in range(30) if row not in lost]
+    with Store.open(segments[0].parents[1]) as store:
+        (found,) = store.damage()
+        assert found.file == f"segments/{segments[1].name}" and found.ids == [f"item-{row}" for row in lost]
+        assert problem in str(found) and "\n" not in str(found)
+        assert store.count == 30 and store.row_of("item-9") == 9 and len(store.rows_where("year > 0")) == 30
+        np.testing.assert_array_equal(store.vectors(kept), numbers(30)[kept])
+        if damage == "other":
+            return  # nobody looks at checksums while reading
+        for ask in (store.vectors, lambda: store.vectors([0, lost[0]]), lambda: store.view.source[8:20]):
+            says = f"{segments[1].name}: is damaged, it {problem}; {len(lost)} items cannot be read: bring it back"
+            with pytest.raises(Failed, match=says) as caught:
+                ask()
+            assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_removing_the_items_of_a_damaged_segment_and_compacting_mend_the_space(
+    segments: list[Path], damage: str
+) -> None:
+    spoil(segments[1], damage)
+    lost = DAMAGE[damage][1]
+    with Store.open(segments[0].parents[1], write=True) as store:
+        with pytest.raises(Failed, match=f"{segments[1].name}: is damaged, .*; nothing changed"):
+            store.compact()  # it would write the damage down as the truth
+        store.add(["new"], numbers(1, seed=3))
+        store.update(["item-9"], pa.table({"city": ["Bergen"]}))
+        store.remove([id for found in store.damage() for id in found.ids])
+        store.compact()
+        kept = [row for row in range(30) if row not in lost]
+        assert store.damage() == [] and store.ids() == [*(f"item-{row}" for row in kept), "new"]
+        np.testing.assert_array_equal(store.vectors(), np.concatenate([numbers(30)[kept], numbers(1, seed=3)]))
+
+
+def test_nothing_is_written_behind_a_last_segment_that_lost_its_end(segments: list[Path]) -> None:
+    spoil(segments[3], "half")
+    with Store.open(segments[0].parents[1], write=True) as store:
+        store.add(["new"], numbers(1, seed=3))
+        assert [len(found.ids) for found in store.damage()] == [3]
+        np.testing.assert_array_equal(store.vectors([26, 30]), [numbers(30)[26], numbers(1, seed=3)[0]])
+
+
+def test_checksums_follow_additions_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("semblance.memory.checksums.STEP", 100)
+    with make(tmp_path / "s", n=10) as store:
+        for number in range(12):
+            store.add([f"{number}-{row}" for row in range(number)], numbers(number, seed=number))
+        assert store.damage() == []
+        (segment,) = (tmp_path / "s" / "segments").iterdir()
+        content = segment.read_bytes()
+        for place in (0, 99, 100, 1234, len(content) - 1):
+            segment.write_bytes(content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :])
+            (found,) = store.damage()
+            assert store.ids()[place // 32] in found.ids and len(found.ids) <= 5
+        segment.write_bytes(content)
+        assert store.damage() == []
 
 
 def test_a_truncated_model_is_named_and_the_vectors_stay_readable(space: Path) -> None:
