@@ -42,22 +42,24 @@ class Items(NamedTuple):
 def append(
     connection: sqlite3.Connection, record: Record, files: Appender, items: Items, old: Mapping[str, int]
 ) -> None:
-    """Files and rows of new items, and the record that names them; `old` maps replaced ids to their rows."""
+    """Files and rows of new items, and the record that names them; `old` maps ids to be replaced to their rows.
+
+    An id that is there and not to be replaced is refused.
+    """
     ids = items.ids
-    check_ids(ids)
     table = arrow.storable(items.attributes if items.attributes is not None else pa.table({}))
     if table.num_columns and table.num_rows != len(ids):
         raise SemblanceError(f"{len(ids)} ids came with attributes for {table.num_rows} items")
     schema = arrow.joined(record.schema, table.schema, record.version)
     table = arrow.fitted(table, schema)
     first_slot = sum(segment.rows for segment in record.segments)
+    _die(connection, record.version, old.values())
+    rows = _new_rows(connection, record.version, ids, range(first_slot, first_slot + len(ids)))
     for block in [items.vectors] if isinstance(items.vectors, np.ndarray) else items.vectors:
         files.write(block)
     if files.rows != len(ids):
         raise SemblanceError(f"{len(ids)} ids came with {files.rows} vectors; nothing changed")
     arrow.add_columns(connection, record.schema, schema)
-    _die(connection, record.version, old.values())
-    rows = _new_rows(connection, record.version, ids, range(first_slot, first_slot + len(ids)))
     if old:
         replaced = [(old[id], row) for row, id in zip(rows, ids, strict=True) if id in old]
         _inherit(connection, schema, replaced)
@@ -102,7 +104,11 @@ def _new_rows(connection: sqlite3.Connection, version: int, ids: Sequence[str], 
     """Rows for these ids, above all there are."""
     (first,) = connection.execute("SELECT coalesce(max(row), -1) + 1 FROM items").fetchone()
     rows = range(first, first + len(ids))
-    insert(connection, "items (row, id, slot, born)", [rows, ids, slots, repeat(version)])
+    try:
+        insert(connection, "items (row, id, slot, born)", [rows, ids, slots, repeat(version)])
+    except sqlite3.IntegrityError:
+        there = [id for id, row in rows_of(connection, ids).items() if row < first]
+        raise SemblanceError(f"{named(there, len(ids))} in the space already: add with update to replace") from None
     return rows
 
 
@@ -126,12 +132,12 @@ def _put_thumbnails(connection: sqlite3.Connection, rows: range, thumbnails: Ite
 
 def rows_of(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]:
     """The rows of those ids that are in the space."""
-    check_ids(list(dict.fromkeys(ids)))
     return dict(_picked(connection, "id, row", "died IS NULL AND id", ids))
 
 
 def found(connection: sqlite3.Connection, ids: Sequence[str], says: str) -> dict[str, int]:
     """The rows of these ids; unknown ones are named, and that `says`."""
+    check_ids(list(dict.fromkeys(ids)))
     rows = rows_of(connection, ids)
     missing = [id for id in dict.fromkeys(ids) if id not in rows]
     if missing:

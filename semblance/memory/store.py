@@ -29,7 +29,7 @@ from semblance.errors import Failed, SemblanceError
 from semblance.geometry.spaces import space_named
 from semblance.memory import changes, check, database, view
 from semblance.memory.atomic import UNFINISHED, WriterLock, all_or_nothing, can_write, sync_folder
-from semblance.memory.changes import free_entries, named
+from semblance.memory.changes import free_entries
 from semblance.memory.check import Damage
 from semblance.memory.housekeeping import begin_forgetting, fold, sweep
 from semblance.memory.model_file import write_model
@@ -222,6 +222,7 @@ class Store(Reading):
                 schema=pa.schema([]),
                 segments=[],
             )
+            changes.check_ids(ids)
             changes.clear(connection)
             items = changes.Items(ids, vectors, attributes, thumbnails)
             changes.append(connection, blank, self._appender(blank), items, {})
@@ -242,9 +243,8 @@ class Store(Reading):
         attributes and the thumbnail that are not given anew. New attributes are null for the items before.
         """
         with self._change() as (connection, record):
-            old = changes.rows_of(connection, ids)
-            if old and not update:
-                raise SemblanceError(f"{named(list(old), len(ids))} in the space already: add with update to replace")
+            changes.check_ids(ids)
+            old = changes.rows_of(connection, ids) if update else {}
             items = changes.Items(ids, vectors, attributes, thumbnails)
             changes.append(connection, record, self._appender(record), items, old)
         self._compact_if_wasteful()
