@@ -1,6 +1,7 @@
 """Where representations live: stores that survive a kill, and indexes that find the near ones.
 
 atomic.py          changes to files that neither a kill, a full disk nor a second writer can leave half done
+base_indexes.py    exact, inverted lists and graphs of faiss behind one face, counting distance evaluations
 changes.py         what one commit does to the tables and segments of a space
 check.py           what of a space's folder cannot be trusted, and which items that costs
 checksums.py       a CRC-32 of every MiB of an append-only file
@@ -14,6 +15,10 @@ segments.py        float32 vectors in append-only files, whose named length is t
 store.py           a SPACE folder, of which `space.db` is the truth and which changes by one commit at a time
 view.py            one version of a space, for reading
 where.py           a small language of conditions over attributes, compiled to SQL with bound parameters
+window.py          nearest neighbours in a window of a number: six ways to ask a tree of indexes, and overlapping buckets
+window_index.py    the Index contract over it
+window_rule.py     which of the six ways, measured for every width
+window_tree.py     a tree over sorted items, a base index for every node
 """
 
 from semblance.lazy import lazy
@@ -23,7 +28,20 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "Store": "store",
         "Exact": "exact",
+        "Filtered": "filtered",
         "scan": "exact",
         "compile_where": "where",
+        "VoteMemory": "classifier",
+        "Decision": "decision",
+        "agreed": "decision",
+        "Sharded": "sharded",
+        "usefulness": "usefulness",
+        "prune": "usefulness",
+        "soften": "usefulness",
+        "base_index": "base_indexes",
+        "Window": "window",
+        "WindowTree": "window_tree",
+        "WindowIndex": "window_index",
+        "measured_rule": "window_rule",
     },
 )
