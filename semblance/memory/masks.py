@@ -48,8 +48,8 @@ from semblance.memory.words import Words
 Mask: TypeAlias = NDArray[np.bool_]
 Interval: TypeAlias = tuple[int, int] | tuple[float, float]
 EMPTY = (1, 0)
-FEW = 8
-"""So many values of an `in` are compared one by one; more are searched."""
+FEW = 16
+"""So many values of an `in` are compared one by one; more are looked up."""
 COMPARED: dict[Sign, Callable[..., Mask]] = {
     "=": np.equal,
     "<>": np.not_equal,
@@ -194,13 +194,15 @@ def _met(tree: Compare | Between | Among | Like | Is, column: Column) -> Mask:
     values = column.values
     if isinstance(chosen, tuple):
         return _within(values, chosen, _ends(column))
-    if column.words is not None:
-        return np.append(chosen, False)[values]  # -1, null, is the last
     if len(chosen) <= FEW:
         found = values == chosen[0]
         for value in chosen[1:]:
             found |= values == value
         return found
+    if column.words is not None:
+        table = np.zeros(len(column.words) + 1, np.bool_)  # null, -1, is the last
+        table[chosen] = True
+        return table[values]
     nearest = np.minimum(np.searchsorted(chosen, values), len(chosen) - 1)
     return np.equal(chosen[nearest], values)
 
@@ -218,7 +220,7 @@ def _within(values: NDArray[Any], interval: Interval, ends: Interval) -> Mask:
 
 
 def _chosen(tree: Compare | Between | Among | Like, column: Column) -> Interval | NDArray[Any]:
-    """What the condition (not `<>`) picks: an interval; else of text a mask over its words, of numbers those values, sorted."""
+    """The values (of text, places) that a condition other than `<>` picks: an interval, or else all, ascending."""
     if isinstance(tree, Between):
         return _ordered(_least_from(column, tree.low), _most_to(column, tree.high))
     if isinstance(tree, Compare):
@@ -239,16 +241,13 @@ def _chosen(tree: Compare | Between | Among | Like, column: Column) -> Interval 
         assert column.words is not None, "only text is like a pattern"
         if isinstance(tree.pattern, Parameter):
             raise unbound(tree.pattern)
-        matches = column.words.like(str(tree.pattern), tree.escape)
-        return _joined(np.flatnonzero(matches != tree.negate)) or matches != tree.negate
-    ends = {(_least_from(column, value), _most_to(column, value)) for value in tree.values}
-    held = np.array(sorted(low for low, high in ends if low == high), column.values.dtype)
+        met = column.words.like(str(tree.pattern), tree.escape) != tree.negate
+        held = np.flatnonzero(met).astype(column.values.dtype)
+    else:
+        ends = {(_least_from(column, value), _most_to(column, value)) for value in tree.values}
+        held = np.array(sorted(low for low, high in ends if low == high), column.values.dtype)
     whole = _joined(held)
-    if whole is not None or column.words is None:
-        return held if whole is None else whole
-    table = np.zeros(len(column.words), np.bool_)
-    table[held] = True
-    return table
+    return held if whole is None else whole
 
 
 def _joined(held: NDArray[Any]) -> Interval | None:
