@@ -6,19 +6,23 @@ changes.py         what one commit does to the tables and segments of a space
 check.py           what of a space's folder cannot be trusted, and which items that costs
 checksums.py       a CRC-32 of every MiB of an append-only file
 columns.py         attributes between an Arrow table and the columns of an SQLite table
+conditions.py      what a condition means: a tree that can be compared, printed and written as SQL
 database.py        the tables of `space.db`, connections to it, and the record that says what the space is
 exact.py           the nearest items by looking at all of them, in blocks
 housekeeping.py    what a writer does after a change and when it opens a space
+masks.py           attributes in memory, and the rows for which a condition is true, without SQL
 model_file.py      tensors and what they are, in one safetensors file named by the hash of its content
 reading.py         what can be asked of a space, of its newest version or of an older one
 segments.py        float32 vectors in append-only files, whose named length is the truth
 store.py           a SPACE folder, of which `space.db` is the truth and which changes by one commit at a time
+values.py          what a user compares a column with, as the column stores it
 view.py            one version of a space, for reading
-where.py           a small language of conditions over attributes, compiled to SQL with bound parameters
+where.py           a small language of conditions over attributes, read into checked trees, with question marks
 window.py          nearest neighbours in a window of a number: six ways to ask a tree of indexes, and overlapping buckets
 window_index.py    the Index contract over it
 window_rule.py     which of the six ways, measured for every width
 window_tree.py     a tree over sorted items, a base index for every node
+words.py           the distinct texts of a column in order, and those that match a pattern
 """
 
 from semblance.lazy import lazy
@@ -31,6 +35,11 @@ __getattr__, __dir__, __all__ = lazy(
         "Filtered": "filtered",
         "scan": "exact",
         "compile_where": "where",
+        "parse_where": "where",
+        "bind": "where",
+        "Column": "masks",
+        "true_rows": "masks",
+        "span": "masks",
         "VoteMemory": "classifier",
         "Decision": "decision",
         "agreed": "decision",
