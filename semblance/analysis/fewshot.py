@@ -4,24 +4,45 @@
     draw      all classes at once, `shots` gallery units of each, every query unit
 
 On the sphere the units are brought to unit length and the answer is the mean of largest cosine; in flat space the mean
-of least distance. Support comes from the gallery and queries from the test part, so no unit is on both sides.
+of least distance, in the Poincare ball the midpoint of least distance. Support comes from the gallery and queries from
+the test part, so no unit is on both sides.
 
 References: Snell et al. 2017, arXiv:1703.05175 (class means, episodes).
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
+import torch
 
 from semblance.analysis.uniformity import on_sphere
+from semblance.geometry.ball import lift
+from semblance.geometry.spaces import PoincareBall, space_named
 
 QUERIES = 15  # of each class and episode at most
 BLOCK = 2**23  # numbers held at a time
 
 
+def on_hyperboloid(z: np.ndarray, geometry: str) -> np.ndarray:
+    """Points of the ball of this name [N, d] -> [N, 1 + d] float64: time, then space, with time^2 - |space|^2 = 1."""
+    space = space_named(geometry)
+    assert isinstance(space, PoincareBall)
+    lifted = lift(torch.from_numpy(space.prepare(z).astype(np.float64)), space.curvature).numpy()
+    return np.concatenate([lifted[:, :1], lifted[:, 1:] * space.curvature**0.5], 1)
+
+
 def answers(support: np.ndarray, queries: np.ndarray, geometry: str) -> np.ndarray:
-    """Support [..., ways, shots, d] and queries [..., Q, d] -> [..., Q], the way whose mean is nearest; ties: the first."""
+    """Support [..., ways, shots, d] and queries [..., Q, d] -> [..., Q], the way whose mean is nearest; ties: the first.
+
+    Hyperbolic ones are given on the hyperboloid, whose mean, brought back to it, is the midpoint.
+    """
     means = support.mean(-2)
+    if geometry not in ("cosine", "euclidean"):
+        time, rest = means[..., :1], means[..., 1:]
+        size = np.sqrt(np.maximum(time**2 - (rest**2).sum(-1, keepdims=True), np.finfo(means.dtype).tiny))
+        means = np.concatenate([-time, rest], -1) / size  # q.m is then minus the distance's cosh
     if geometry == "cosine":
         means = means / np.maximum(np.linalg.norm(means, axis=-1, keepdims=True), np.finfo(means.dtype).tiny)
     scores = queries @ means.swapaxes(-1, -2)
@@ -36,7 +57,7 @@ class FewShot:
     def __init__(
         self, train_z: np.ndarray, train_y: np.ndarray, test_z: np.ndarray, test_y: np.ndarray, geometry: str = "cosine"
     ):
-        bring = on_sphere if geometry == "cosine" else np.asarray
+        bring = {"cosine": on_sphere, "euclidean": np.asarray}.get(geometry, partial(on_hyperboloid, geometry=geometry))
         self.gallery, self.queries, self.geometry = bring(train_z), bring(test_z), geometry
         self.train_y, self.test_y = np.asarray(train_y), np.asarray(test_y)
 

@@ -32,9 +32,9 @@ from semblance.analysis.agreement import agreement_intervals, k_means
 from semblance.analysis.fewshot import FewShot
 from semblance.analysis.intervals import bootstrap_mean, middle
 from semblance.analysis.probes import Standard, class_scores, ridge_values
-from semblance.analysis.retrieval import average_precision, label_precision
+from semblance.analysis.retrieval import average_precision, label_precision, neighbours
 from semblance.errors import unknown
-from semblance.geometry.nearest import nearest
+from semblance.geometry.nearest import GEOMETRIES
 from semblance.heads.neighbours import decide, vote
 
 MOST_UNITS = 10_000  # test units for nmi, ari, uniformity and effective_rank; a sample above
@@ -63,7 +63,7 @@ class Units:
     @cached_property
     def neighbours(self) -> tuple[np.ndarray, np.ndarray]:
         """Positions and similarities of the 20 nearest gallery units."""
-        return nearest(self.test_z, self.train_z, min(20, len(self.train_z)), self.geometry)
+        return neighbours(self.test_z, self.train_z, min(20, len(self.train_z)), self.geometry)
 
     @cached_property
     def few(self) -> FewShot:
@@ -125,10 +125,11 @@ def judge(
     found = _measure(wanted, kind, _units(train_z, train_y, test_z, test_y, kind, views, geometry, seed))
     measurable = [name for name in wanted if found[name]["value"] is not None]
     forms = _raw_forms(raw_train, raw_test, raw_views)
+    flat = geometry if geometry in GEOMETRIES else "euclidean"  # the raw input lies in no ball
     baselines: dict[str, list[float]] = {name: [] for name in wanted}
     for i, (raw_gallery, raw_queries, seen) in enumerate(forms):
         once = [name for name in measurable if i == 0 or not _standardises(name, kind)]
-        raw = _units(raw_gallery, train_y, raw_queries, test_y, kind, seen, geometry, seed)
+        raw = _units(raw_gallery, train_y, raw_queries, test_y, kind, seen, flat, seed)
         for name, measured in _measure(once, kind, raw).items():
             if measured["value"] is not None:
                 baselines[name].append(measured["value"])

@@ -12,9 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from semblance.geometry.nearest import GEOMETRIES, nearest
 from semblance.geometry.spaces import space_named
+from semblance.memory.exact import scan
 
 BLOCK = 2**23  # scores held at a time
+
+
+def neighbours(queries: np.ndarray, items: np.ndarray, k: int, geometry: str) -> tuple[np.ndarray, np.ndarray]:
+    """[Q, d], [N, d] -> positions [Q, k] and similarities [Q, k], the most similar first: by products where the geometry
+    has them, else by looking at all distances."""
+    if geometry in GEOMETRIES:
+        return nearest(queries, items, k, geometry)
+    position, distance = scan(np.asarray(items), None, np.asarray(queries), k, geometry)
+    return position, -distance
 
 
 def average_precision(scores: Tensor, relevant: Tensor) -> Tensor:
@@ -31,10 +42,12 @@ def label_precision(
     """Average precision of each query [Q], gallery items of its label being relevant; 0 where the gallery has none."""
     space = space_named(geometry)
     x, q = (torch.from_numpy(space.prepare(z)) for z in (gallery, queries))
+    flat = geometry in GEOMETRIES
     y, asked = torch.as_tensor(gallery_y), torch.as_tensor(queries_y)
     half = (x * x).sum(1) / 2 if geometry == "euclidean" else torch.zeros(())
     found = torch.empty(len(q))
     for row in range(0, len(q), step := max(1, BLOCK // max(len(x), 1))):
         rows = slice(row, row + step)
-        found[rows] = average_precision(q[rows] @ x.T - half, asked[rows, None] == y)
+        near = q[rows] @ x.T - half if flat else -torch.from_numpy(space.distance(q[rows].numpy(), x.numpy()))
+        found[rows] = average_precision(near, asked[rows, None] == y)
     return found.nan_to_num(0.0).double().numpy()

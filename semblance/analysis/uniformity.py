@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from semblance.geometry.nearest import nearest
+from semblance.analysis.retrieval import neighbours
 from semblance.geometry.spaces import Sphere
 
 PIECES = 20  # of the jackknife
@@ -84,7 +84,7 @@ def _without_moments(z: np.ndarray, pieces: int) -> list[float]:
 
 def view_recall_scores(z1: np.ndarray, z2: np.ndarray, geometry: str = "cosine") -> np.ndarray:
     """Two views [N, d] -> [N], 1 where the nearest second view of a first view is its own."""
-    found, _ = nearest(z1, z2, 1, geometry)
+    found, _ = neighbours(z1, z2, 1, geometry)
     return (found[:, 0] == np.arange(len(z1))).astype(float)
 
 

@@ -1,5 +1,6 @@
 """From a domain to a representation: vectors, maps or tokens. An encoder does not know how it is trained.
 
+ball.py       an encoder's read-out carried into the Poincare ball
 vision/       encoders of images
 vectors.py    vectors, and pictures read as one long vector: no notion of place, only coordinates
 wrapped.py    encoders around encoders
@@ -14,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Flat": "vectors",
         "Wrapped": "wrapped",
         "AtStage": "wrapped",
+        "InBall": "ball",
         "stage_net": "vision.stagenet",
         "StageNet": "vision.stagenet",
     },

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from semblance.contracts import Batch, Encoder, Metrics
 from semblance.errors import SemblanceError
-from semblance.heads.prototypes.class_means import Distance, distance_named, scores
+from semblance.heads.prototypes.class_means import Distance, measure_named, scores
 
 
 class Episode(nn.Module):
@@ -36,7 +36,7 @@ class Episode(nn.Module):
         if turns not in (1, 2, 4):
             raise SemblanceError(f"turns is {turns}, but a picture has 4 quarter turns: give 1, 2 (half turns) or 4")
         self.shots, self.distance, self.read, self.scale, self.turns = shots, distance, read, scale, turns
-        distance_named(distance)
+        measure_named(distance)
 
     def forward(self, model: Encoder, batch: Batch) -> tuple[Tensor, Metrics]:
         """-> scalar, {loss, accuracy of the queries}."""

@@ -10,7 +10,8 @@ from torch import nn
 
 from semblance.data.dataset import Shape
 from semblance.data.samplers import Episodes
-from semblance.geometry.spaces import Euclidean, Sphere
+from semblance.encoders.ball import InBall
+from semblance.geometry.spaces import PoincareBall, space_named
 from semblance.heads.prototypes.class_means import ClassMeans
 from semblance.learning.backprop import Backprop
 from semblance.learning.solve import SolveHead
@@ -48,11 +49,12 @@ class Tasks:
 def roomy(backbone: str, width: int, distance: str) -> Callable[[Shape], nn.Module]:
     """The backbone, its embeddings compared as the loss compares them. `conv4` halves a picture four times, and pictures
     with a side below 16 pixels get the small net instead."""
-    geometry = Euclidean() if distance == "euclidean" else Sphere()
+    geometry = space_named(distance)
 
     def build(shape: Shape) -> nn.Module:
         fits = backbone != "conv4" or min(shape.item[1:], default=16) >= 16
-        return backbone_of(backbone if fits else "small", width if fits else 0, geometry=geometry)(shape)
+        encoder = backbone_of(backbone if fits else "small", width if fits else 0, geometry=geometry)(shape)
+        return InBall(encoder, geometry) if isinstance(geometry, PoincareBall) else encoder
 
     return build
 
@@ -78,7 +80,7 @@ def prototypical_networks(
 
     ways      classes in a task; with `turns` 4 each stands in it upright and in three turns, so 15 are a task of 60
     shots     support items of each, as many as will be given in use
-    distance  euclidean or cosine
+    distance  euclidean, cosine, or hyperbolic(0.05): in the Poincare ball of this curvature
     """
     encoder = roomy(backbone, width, distance)
     total = episodes * epochs

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from semblance.analysis.intervals import bootstrap_mean, compare_rows
+from semblance.analysis.retrieval import neighbours
 from semblance.data.dataset import ArrayDataset
 from semblance.data.domains import rank_set
 from semblance.data.load import load as load_data
 from semblance.errors import Interrupted, SemblanceError
-from semblance.geometry.nearest import nearest
 from semblance.heads.neighbours import vote
 from semblance.learning.devices import keep_pages
 from semblance.space.choose import choose
@@ -276,7 +276,7 @@ def _neighbour_scores(
         train_y >= 0 if kind == "class" else np.isfinite(train_y) if kind == "number" else np.ones(len(train_y), bool)
     )
     k = min(NEIGHBOURS, int(known.sum()))
-    index, similarity = nearest(test_z, train_z[known], k, geometry)
+    index, similarity = neighbours(test_z, train_z[known], k, geometry)
     near = train_y[known][index]
     if kind == "class":
         votes = vote(near, similarity, len(dataset.classes))
@@ -294,5 +294,5 @@ def _view_hits(dataset: ArrayDataset, model: Model) -> np.ndarray:
     """[test units]: is the second view of a unit nearest to its first, among all second views?"""
     rows = dataset.splits["test"]
     first, second = model.embed_views(dataset, rows)
-    index, _ = nearest(first, second, 1, model.geometry.name)
+    index, _ = neighbours(first, second, 1, model.geometry.name)
     return (index[:, 0] == np.arange(len(rows))).astype(float)

@@ -8,8 +8,9 @@ import torch
 from sklearn.metrics import adjusted_rand_score, average_precision_score, normalized_mutual_info_score
 
 from semblance.analysis.agreement import agreement, agreement_intervals, k_means
-from semblance.analysis.fewshot import FewShot, answers
-from semblance.analysis.retrieval import average_precision, label_precision
+from semblance.analysis.fewshot import FewShot, answers, on_hyperboloid
+from semblance.analysis.judge import judge
+from semblance.analysis.retrieval import average_precision, label_precision, neighbours
 from semblance.analysis.uniformity import (
     alignment_scores,
     closeness_scores,
@@ -17,6 +18,7 @@ from semblance.analysis.uniformity import (
     effective_rank_interval,
     view_recall_scores,
 )
+from semblance.geometry import ball
 
 
 def clusters(seed, n=200, classes=4, d=8, apart=6.0):
@@ -162,6 +164,42 @@ def test_the_nearest_mean_is_by_angle_on_the_sphere_and_by_distance_in_flat_spac
     support = np.array([[[10.0, 0.0]], [[0.6, 0.8]]])
     assert answers(support, np.array([[1.0, 0.2]]), "cosine")[0] == 0
     assert answers(support, np.array([[1.0, 0.2]]), "euclidean")[0] == 1
+
+
+def in_ball(seed, n=60, classes=4):
+    """Clusters of the ball of curvature -0.3, most of them far from its centre."""
+    z, y = clusters(seed, n, classes, d=3, apart=2.0)
+    return ball.exp0(torch.from_numpy(z) / 2, 0.3).numpy(), y
+
+
+def test_in_the_ball_the_nearest_midpoint_answers():
+    (x, _), (q, _) = in_ball(0), in_ball(1, 20)
+    support = x[:12].reshape(4, 3, 3)
+    means = ball.midpoint(torch.from_numpy(support).double(), 0.3)
+    nearest = ball.distances(torch.from_numpy(q).double(), means, 0.3).argmin(1)
+    lifted = on_hyperboloid(x[:12], "hyperbolic(0.3)").reshape(4, 3, 4)
+    found = answers(lifted, on_hyperboloid(q, "hyperbolic(0.3)"), "hyperbolic(0.3)")
+    np.testing.assert_array_equal(found, nearest)
+
+
+def test_in_the_ball_neighbours_and_precision_rank_by_its_distance():
+    (x, y), (q, t) = in_ball(0), in_ball(1, 20)
+    d = ball.distances(torch.from_numpy(q).double(), torch.from_numpy(x).double(), 0.3)
+    position, similarity = neighbours(q, x, 5, "hyperbolic(0.3)")
+    np.testing.assert_array_equal(position, d.argsort(1)[:, :5])
+    np.testing.assert_allclose(similarity, -d.sort(1).values[:, :5], rtol=1e-4)
+    expected = average_precision(-d, torch.from_numpy(t)[:, None] == torch.from_numpy(y))
+    np.testing.assert_allclose(label_precision(x, y, q, t, "hyperbolic(0.3)"), expected, rtol=1e-5)
+    assert view_recall_scores(q, q, "hyperbolic(0.3)").mean() == 1
+
+
+def test_an_embedding_in_the_ball_is_judged_beside_flat_raw_input():
+    (x, y), (q, t) = in_ball(0, 200), in_ball(1, 100)
+    raw = [50 * z for z in (x, q)]  # far outside the ball, where clipping would tell nothing apart
+    found = judge(x, y, q, t, raw_train=raw[0], raw_test=raw[1], geometry="hyperbolic(0.3)")
+    flat = judge(*[z for pair in ((raw[0], y), (raw[1], t)) for z in pair], geometry="euclidean")
+    assert found["knn5"]["value"] > 0.9 and found["fewshot5_all"]["value"] > 0.8
+    assert found["knn5"]["baseline"] >= flat["knn5"]["value"]
 
 
 def test_the_effective_rank_is_one_whether_taken_over_items_or_over_columns():

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from semblance.errors import SemblanceError
+from semblance.geometry import ball
 from semblance.heads.prototypes.class_means import ClassMeans, Described, class_means, scores
 
 
@@ -32,14 +33,38 @@ def test_the_logits_are_those_of_a_linear_classifier():
     torch.testing.assert_close(scores(q, z, y, 5).softmax(1), (2 * q @ c.T - (c**2).sum(1)).softmax(1))
 
 
-@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+@pytest.mark.parametrize("distance", ["euclidean", "cosine", "hyperbolic"])
 def test_with_one_shot_matching_and_prototypes_agree_and_with_more_they_do_not(distance):
     (z, y), (q, _) = items(), items(1, 20)
+    if distance == "hyperbolic":
+        z, q = ball.exp0(0.1 * z, 1.0), ball.exp0(0.1 * q, 1.0)
     one = [scores(q, z[:5], y[:5], 5, distance, read).softmax(1) for read in ("prototypes", "matching")]
     torch.testing.assert_close(*one)
-    soft = {"euclidean": 0.05, "cosine": 5.0}[distance]
+    soft = {"euclidean": 0.05, "cosine": 5.0, "hyperbolic": 1.0}[distance]
     more = [scores(q, z, y, 5, distance, read, soft).softmax(1) for read in ("prototypes", "matching")]
     assert (more[0] - more[1]).abs().max() > 1e-3
+
+
+def test_in_the_ball_means_are_einstein_midpoints_and_logits_squared_hyperbolic_distances():
+    (z, y), (q, _) = items(), items(1, 7)
+    z, q = ball.exp0(0.1 * z, 0.3), ball.exp0(0.1 * q, 0.3)
+    # Klein coordinates, each weighed by its Lorentz factor, item by item.
+    klein = [[2 * v / (1 + 0.3 * float(x @ x)) for v in x.tolist()] for x in z]
+    gamma = [1 / (1 - 0.3 * sum(v * v for v in k)) ** 0.5 for k in klein]
+    for k in range(5):
+        of = [i for i in range(len(z)) if y[i] == k]
+        middle = torch.tensor([sum(gamma[i] * klein[i][d] for i in of) for d in range(6)], dtype=torch.float64)
+        middle = middle / sum(gamma[i] for i in of)
+        middle = middle / (1 + (1 - 0.3 * middle @ middle).sqrt())
+        torch.testing.assert_close(class_means(z, y, 5, "hyperbolic(0.3)")[k], middle)
+        squared = ball.distances(q, middle[None], 0.3)[:, 0] ** 2
+        torch.testing.assert_close(scores(q, z, y, 5, "hyperbolic(0.3)")[:, k], -squared)
+
+
+def test_near_the_centre_of_the_ball_prototypes_are_four_times_the_euclidean_ones():
+    (z, y), (q, _) = items(), items(1, 20)
+    z, q = 1e-4 * z, 1e-4 * q
+    torch.testing.assert_close(scores(q, z, y, 5, "hyperbolic"), 4 * scores(q, z, y, 5), rtol=1e-4, atol=1e-12)
 
 
 def test_matching_is_the_softmax_over_support_items():
@@ -63,7 +88,8 @@ def test_a_class_added_later_leaves_the_ratios_of_the_others(read):
 
 def test_items_given_in_two_parts_are_as_if_given_at_once():
     z, y = items()
-    for distance in ("euclidean", "mahalanobis"):
+    z = ball.exp0(0.1 * z, 1.0)
+    for distance in ("euclidean", "mahalanobis", "hyperbolic"):
         once, twice = (ClassMeans(6, 5, distance).double() for _ in range(2))
         once.solve(z, y)
         twice.solve(z[:25], y[:25])

@@ -7,18 +7,23 @@ distances (or a function of queries [Q, d] and points [P, d] -> [Q, P]):
                   the logits are those of the linear classifier 2 c_k.z - |c_k|^2
     cosine        -scale cos(z, c)
     mahalanobis   (z - c)' S^-1 (z - c), S the support's covariance within classes, shrunk towards its mean variance
+    hyperbolic    d(z, c)^2 in the Poincare ball of curvature -1, hyperbolic(0.05) of -0.05; z are points of the ball, and
+                  the mean is the Einstein midpoint (geometry/ball.py). Near 0 it is four times the Euclidean one
 read-outs: `prototypes` as above; `matching`: support items vote, log p(k | x) = log sum over k's items of
     softmax(-distance(z, item)). With one shot the two are the same.
 
 A class is added by giving its items, with no training. Where classes are described instead of shown,
 c_k = g(a_k) / |g(a_k)| with linear g of the attribute vector a_k (`Described`), queries left as they are.
 
-References: Snell et al. 2017, arXiv:1703.05175; Vinyals et al. 2016, arXiv:1606.04080 (matching networks).
+References: Snell et al. 2017, arXiv:1703.05175; Vinyals et al. 2016, arXiv:1606.04080 (matching networks); Khrulkov et al.
+2020, arXiv:1904.02239 (hyperbolic).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +31,8 @@ from torch import Tensor, nn
 
 from semblance.contracts import Batch
 from semblance.errors import SemblanceError, unknown
+from semblance.geometry import ball
+from semblance.geometry.spaces import PoincareBall, space_named
 from semblance.heads.classify import named
 
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -43,22 +50,47 @@ def negative_cosine(queries: Tensor, points: Tensor) -> Tensor:
     return -F.normalize(queries, dim=1) @ F.normalize(points, dim=1).T
 
 
+def _same(z: Tensor) -> Tensor:
+    return z
+
+
+class Measure(NamedTuple):
+    """How far queries are from points, and what the middle of several points is: `lower` of the mean of what `lift`
+    gives, [N, lifted + d]."""
+
+    apart: Distance
+    lift: Callable[[Tensor], Tensor] = _same
+    lower: Callable[[Tensor], Tensor] = _same
+    lifted: int = 0
+
+
 DISTANCES: dict[str, Distance] = {"euclidean": squared_euclidean, "cosine": negative_cosine}
 
 
-def distance_named(distance: str | Distance) -> Distance:
-    """The distance of this name, or the function itself."""
+def measure_named(distance: str | Distance) -> Measure:
+    """The distance of this name with its mean; a function itself has the plain one."""
     if callable(distance):
-        return distance
-    if distance not in DISTANCES:
-        raise unknown("distance", distance, [*DISTANCES, "mahalanobis"])
-    return DISTANCES[distance]
+        return Measure(distance)
+    if distance in DISTANCES:
+        return Measure(DISTANCES[distance])
+    if not distance.startswith("hyperbolic"):
+        raise unknown("distance", distance, [*DISTANCES, "mahalanobis", "hyperbolic"])
+    space = space_named(distance)
+    assert isinstance(space, PoincareBall)
+    c = space.curvature
+
+    def apart(queries: Tensor, points: Tensor) -> Tensor:
+        return ball.distances(queries, points, c).square()
+
+    return Measure(apart, partial(ball.lift, c=c), partial(ball.lower, c=c), 1)
 
 
-def class_means(z: Tensor, labels: Tensor, classes: int) -> Tensor:
+def class_means(z: Tensor, labels: Tensor, classes: int, distance: str | Distance = "euclidean") -> Tensor:
     """[N, d] and labels [N] in 0..K-1 -> [K, d]; a class without items has a mean of 0."""
+    measure = measure_named(distance)
+    z = measure.lift(z)
     total = torch.zeros(classes, z.shape[1], dtype=z.dtype, device=z.device).index_add(0, labels, z)
-    return total / torch.bincount(labels, minlength=classes).clamp_min(1)[:, None]
+    return measure.lower(total / torch.bincount(labels, minlength=classes).clamp_min(1)[:, None])
 
 
 def scores(
@@ -73,9 +105,9 @@ def scores(
     """Queries [Q, d], support [S, d] with labels [S] in 0..K-1 -> logits [Q, K], -inf for classes without support."""
     if read not in READS:
         raise unknown("read-out", read, READS)
-    apart = distance_named(distance)
+    apart = measure_named(distance).apart
     if read == "prototypes":
-        logits = -scale * apart(queries, class_means(support, labels, classes))
+        logits = -scale * apart(queries, class_means(support, labels, classes, distance))
         return logits.masked_fill(torch.bincount(labels, minlength=classes) == 0, -torch.inf)
     each = -scale * apart(queries, support)  # [Q, S]
     own = labels == torch.arange(classes, device=labels.device)[:, None]  # [K, S]
@@ -85,7 +117,8 @@ def scores(
 class ClassMeans(nn.Module):
     """The head: `solve` takes labelled embeddings, `add` further items and classes, `forward` gives logits [N, K].
 
-    Kept are sums and counts, so that means stay means of all items seen; matching keeps the items themselves.
+    Kept are sums (of lifted points where space is curved) and counts, so that means stay means of all items seen; matching
+    keeps the items themselves.
     """
 
     sums: Tensor
@@ -109,9 +142,9 @@ class ClassMeans(nn.Module):
         if read == "matching" and distance == "mahalanobis":
             raise SemblanceError("matching by mahalanobis has no class to take a covariance from: use prototypes")
         self.distance, self.read, self.scale, self.names = distance, read, scale, tuple(names)
-        if distance != "mahalanobis":
-            distance_named(distance)
-        self.register_buffer("sums", torch.zeros(classes, dim))
+        # Mahalanobis whitens by what it has seen; its means are plain.
+        self._measure = measure_named("euclidean" if distance == "mahalanobis" else distance)
+        self.register_buffer("sums", torch.zeros(classes, self._measure.lifted + dim))
         self.register_buffer("counts", torch.zeros(classes))
         self.register_buffer("squares", torch.zeros(dim, dim))  # second moments within classes, for mahalanobis
         self.register_buffer("items", torch.empty(0, dim))
@@ -121,7 +154,7 @@ class ClassMeans(nn.Module):
     @property
     def means(self) -> Tensor:
         """[K, d], the prototypes; 0 for classes not seen."""
-        return self.sums / self.counts.clamp_min(1)[:, None]
+        return self._measure.lower(self.sums / self.counts.clamp_min(1)[:, None])
 
     def forward(self, z: Tensor, batch: Batch) -> Tensor:
         """[N, d] -> logits [N, K]; the lowest number for classes without items."""
@@ -133,7 +166,7 @@ class ClassMeans(nn.Module):
             apart = self._whiten()
             logits = -self.scale * squared_euclidean(z @ apart, self.means @ apart)
         else:
-            logits = -self.scale * distance_named(self.distance)(z, self.means)
+            logits = -self.scale * self._measure.apart(z, self.means)
         return logits.masked_fill(self.counts == 0, torch.finfo(logits.dtype).min)
 
     def decode(self, logits: Tensor) -> list[str] | list[int]:
@@ -153,13 +186,14 @@ class ClassMeans(nn.Module):
     def add(self, z: Tensor, labels: Tensor, names: Sequence[str] = ()) -> None:
         """Further items [N, d] with labels [N]; labels beyond the known ones are new classes, called `names`."""
         z = z.to(self.sums)
+        lifted = self._measure.lift(z)
         new = max(0, int(labels.max()) + 1 - len(self.counts)) if len(labels) else 0
         if new:
             self.sums = torch.cat([self.sums, self.sums.new_zeros(new, self.sums.shape[1])])
             self.counts = torch.cat([self.counts, self.counts.new_zeros(new)])
             self.names = (*self.names, *names) if self.names else ()
         before, seen = self.sums, self.counts
-        self.sums = before.index_add(0, labels, z)
+        self.sums = before.index_add(0, labels, lifted)
         self.counts = seen + torch.bincount(labels, minlength=len(seen)).to(seen)
         if self.distance == "mahalanobis":
             # Within-class squares of old and new items together: the sum of squares less what the means account for.
