@@ -4,6 +4,7 @@ agreement.py     whether groups found without labels are the labels
 fewshot.py       how well class means of a handful of labelled units name the others
 intervals.py     how sure a mean is, and whether one row of a table is really above another
 judge.py         what an embedding is worth, in numbers with intervals, beside the raw input's
+memory_report.py what a memory of labelled items is worth against its size and k, and how far to trust its votes
 probes.py        what a linear map reads from frozen embeddings
 retrieval.py     whether units of one label stand first when all others are ranked by similarity
 uniformity.py    how an embedding uses its sphere, without labels
@@ -24,6 +25,10 @@ __getattr__, __dir__, __all__ = lazy(
         "k_means": "agreement",
         "FewShot": "fewshot",
         "average_precision": "retrieval",
+        "calibration": "memory_report",
+        "power_law": "memory_report",
+        "memory_report": "memory_report",
+        "MemoryReport": "memory_report",
         "effective_rank": "uniformity",
     },
 )

@@ -3,7 +3,8 @@
     p_knn(y | x) = sum over the k nearest j of w_j [y_j = y] / sum of w_j
     p(y | x)     = share * p_knn + (1 - share) * p_classifier
 
-    weights w_j: plain 1; softmax exp(s_j / temperature); rank 1 / (2 + r), r from 0 for the nearest; or a function of s
+    weights w_j: plain 1; distance max(s_j, 0); softmax exp(s_j / temperature); rank 1 / (2 + r), r from 0 for the nearest;
+        or a function of s; each times the item's own weight, where items have one
     training: p_knn of each training item without itself (`leave_one_out`) scales its cross-entropy, by
         multiplicative  1 + a (-log p_knn(y)), the log no lower than -100
         focal           (1 - p_knn(y))^g
@@ -30,6 +31,7 @@ from semblance.heads.classify import named
 
 Weigh = Callable[[Tensor], Tensor]  # similarities [Q, k], falling -> weights [Q, k]
 
+VOTES = ("plain", "distance", "softmax", "rank")
 LOWEST_LOG = -100.0
 TEMPERATURES = (0.01, 0.02, 0.05, 0.07, 0.1, 0.2, 0.5, 1.0)
 COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
@@ -43,16 +45,17 @@ def vote(
     weights: str | Weigh = "softmax",
     temperature: float = 0.07,
     class_weights: Tensor | None = None,
+    item_weights: np.ndarray | Tensor | None = None,
 ) -> Tensor:
     """Neighbours' labels [Q, k] (-1: unlabelled, no vote) and similarities [Q, k], nearest first -> p_knn [Q, K].
 
-    Rows sum to 1; where no neighbour is labelled, all classes are equal. `class_weights` [K] multiply the votes.
+    Rows sum to 1; where no neighbour is labelled, all classes are equal. `class_weights` [K] and `item_weights` [Q, k]
+    multiply the votes.
     """
-    y, s = torch.as_tensor(labels).long(), torch.as_tensor(similarity).float()
-    known = y >= 0
+    y = torch.as_tensor(labels).long()
     if bool((y >= classes).any()):
         raise SemblanceError(f"a neighbour has label {int(y.max())}, but there are {classes} classes: count them again")
-    w = _weights(s.masked_fill(~known, -torch.inf), weights, temperature).masked_fill(~known, 0)
+    w = votes_of(y, similarity, weights, temperature, item_weights)
     if class_weights is not None:
         w = w * class_weights.to(w)[y.clamp_min(0)]
     p = torch.zeros(len(y), classes).scatter_add_(1, y.clamp_min(0), w)
@@ -60,11 +63,27 @@ def vote(
     return torch.where(total > 0, p / total.clamp_min(torch.finfo(p.dtype).tiny), 1 / classes)
 
 
+def votes_of(
+    labels: np.ndarray | Tensor,
+    similarity: np.ndarray | Tensor,
+    weights: str | Weigh = "softmax",
+    temperature: float = 0.07,
+    item_weights: np.ndarray | Tensor | None = None,
+) -> Tensor:
+    """As `vote` -> what each neighbour's vote weighs [Q, k], 0 for the unlabelled; only ratios within a row count."""
+    known = torch.as_tensor(labels) >= 0
+    s = torch.as_tensor(similarity).float().masked_fill(~known, -torch.inf)
+    w = _weights(s, weights, temperature).masked_fill(~known, 0)
+    return w if item_weights is None else w * torch.as_tensor(item_weights).to(w)
+
+
 def _weights(s: Tensor, weights: str | Weigh, temperature: float) -> Tensor:
     if callable(weights):
         return weights(s)
     if weights == "plain":
         return torch.ones_like(s)
+    if weights == "distance":
+        return s.clamp_min(0)
     if weights == "rank":
         return (1 / (2 + torch.arange(s.shape[1]))).expand_as(s)
     if weights == "softmax":
@@ -72,7 +91,7 @@ def _weights(s: Tensor, weights: str | Weigh, temperature: float) -> Tensor:
             raise SemblanceError(f"temperature is {temperature}, but similarities are divided by it: give 0.01 to 1")
         # The largest is taken off first; where all are -inf (nobody labelled) nothing is left to divide.
         return ((s - s.amax(1, keepdim=True).clamp_min(torch.finfo(s.dtype).min)) / temperature).exp()
-    raise unknown("vote", weights, ["plain", "softmax", "rank"])
+    raise unknown("vote", weights, VOTES)
 
 
 def decide(p: Tensor, labels: np.ndarray | Tensor) -> Tensor:

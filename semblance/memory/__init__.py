@@ -5,16 +5,20 @@ base_indexes.py    exact, inverted lists and graphs of faiss behind one face, co
 changes.py         what one commit does to the tables and segments of a space
 check.py           what of a space's folder cannot be trusted, and which items that costs
 checksums.py       a CRC-32 of every MiB of an append-only file
+classifier.py      labelled items are stored, their votes are the answer, and editing the memory is all the learning
 columns.py         attributes between an Arrow table and the columns of an SQLite table
 conditions.py      what a condition means: a tree that can be compared, printed and written as SQL
 database.py        the tables of `space.db`, connections to it, and the record that says what the space is
+decision.py        what the neighbours voted, neighbour by neighbour, and which answer that makes
 exact.py           the nearest items by looking at all of them, in blocks
 housekeeping.py    what a writer does after a change and when it opens a space
 masks.py           attributes in memory, and the rows for which a condition is true, without SQL
 model_file.py      tensors and what they are, in one safetensors file named by the hash of its content
 reading.py         what can be asked of a space, of its newest version or of an older one
 segments.py        float32 vectors in append-only files, whose named length is the truth
+sharded.py         several indexes that answer as one
 store.py           a SPACE folder, of which `space.db` is the truth and which changes by one commit at a time
+usefulness.py      which stored items vote wrongly; they are removed, or heard less
 values.py          what a user compares a column with, as the column stores it
 view.py            one version of a space, for reading
 where.py           a small language of conditions over attributes, read into checked trees, with question marks
