@@ -47,5 +47,5 @@ def read_model(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
             return tensors, dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, RuntimeError) as error:  # the last: gone between its being found and opened
         raise Failed(f"{path}: is damaged or missing ({error}): bring it back from a copy or fit again") from None

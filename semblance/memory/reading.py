@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
-from semblance.errors import SemblanceError
+from semblance.errors import Failed, SemblanceError
 from semblance.memory.check import Damage
 from semblance.memory.model_file import model_file, read_model
 from semblance.memory.segments import Floats, Ints
@@ -97,7 +97,13 @@ class Reading:
 
     def read_model(self) -> tuple[dict[str, Any], dict[str, str]]:
         """Tensors of the live model by name, and the text entries they were committed with."""
-        return read_model(self.model_path())
+        name = self.manifest["model"]
+        try:
+            return read_model(self.model_path())
+        except Failed:
+            if self.refresh().manifest["model"] == name:
+                raise
+            return self.read_model()  # a new fit took the old model away meanwhile
 
 
 class Timeline(Protocol):

@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from faults import history
 from memory.filled import check_is, folder_bytes, make, names, numbers, table
@@ -63,6 +65,28 @@ def test_on_a_disk_that_fills_up_additions_fail_whole_and_go_on_when_there_is_ro
         assert store.count == 61
 
 
+def test_on_a_full_disk_updates_and_compactions_fail_whole_too(small_disk: Path) -> None:
+    with make(small_disk / "s", n=2000, dim=64) as store:
+        store.remove(names(10))
+        kept, version = store.ids(), store.version
+        room = os.statvfs(small_disk)
+        (small_disk / "ballast").write_bytes(bytes(max(0, room.f_bavail * room.f_frsize - 16384)))
+        with pytest.raises(Failed, match=SAYS):
+            store.compact()
+        with pytest.raises(Failed, match=SAYS):
+            store.update(kept, pa.table({"city": ["a city with a long name" * 20] * len(kept)}))
+        with pytest.raises(Failed, match=SAYS), store.writing():
+            store.add(names(500, 5000), numbers(500, 64))
+        assert store.version == version and store.ids() == kept and store.damage() == []
+        assert store.attributes().equals(table(2000).slice(10))
+        np.testing.assert_array_equal(store.vectors(), numbers(2000, 64)[10:])
+        store.remove(names(1, 10))  # there is room for little things
+        (small_disk / "ballast").unlink()
+        store.update(kept[1:], pa.table({"city": ["Bergen"] * (len(kept) - 1)}))
+        store.compact()
+        assert store.ids() == kept[1:] and set(store.attributes(["city"])["city"].to_pylist()) == {"Bergen"}
+
+
 def test_a_space_that_cannot_be_made_on_a_full_disk_says_so(small_disk: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes((5 << 20) - 8192))
     with pytest.raises(Failed, match=SAYS):
@@ -78,11 +102,11 @@ def test_a_file_that_cannot_be_written_changes_nothing(
     Store.create(path, dim=history.DIM, geometry="cosine", domain="vectors", manifest={}).close()
     with Store.open(path, write=True) as store:
         history.step(store)
-        for version in (2, 5):  # an addition, a fit
+        for version in (2, 5, 6):  # an addition, a compaction, a fit
             while store.version < version - 1:
                 history.step(store)
-            if call == "replace" and version == 2:
-                continue  # an addition replaces no file
+            if call == "replace" and version < 6:
+                continue  # only a fit replaces files
 
             def fails(*_: object) -> None:
                 raise OSError(code, os.strerror(code))
