@@ -1,0 +1,505 @@
+"""Kernels: a search in one compiled call - table, scan of 4-bit codes in place, the best rows measured again exactly.
+
+    score(row) = q . x - bias(row)          higher is nearer; bias = |x|^2 / 2 in flat space, nothing on the sphere
+
+    windowed     one query in the stretch of an order that a closed interval of values is
+    nested       the same for one value of an attribute and an interval of another
+    whole        the same without a condition
+    answer       the best of a stretch: all rows measured; or its codes scanned and the best `depth` measured; or the
+                 codes of the inverted lists nearest the query, each cut to the stretch
+    exact_rows   the best of a list of rows, all measured
+
+The first three take a query [d'] (d' >= d, zeros behind d), fill keys and distances [k], nearest first, and return how
+many there are, -1 for a query that holds NaN or infinity; the others take queries [Q, d'] and fill scores and rows
+[Q, k], best first, and how many there are [Q]. A stretch is [start, end) of positions in an order; `words` holds a bit
+for each position that may come in, from block `first` on, or is empty where all may.
+
+Between the steps there is no Python, no copy and no array the size of the stretch: while codes are scanned, a reservoir
+keeps the best rows and raises the score from which a row is a candidate. Kernels give the interpreter free, write only
+into what they are handed, and share nothing: each thread brings its own frames. A `frame` holds the addresses of all
+that a search reads and works in, because to unpack 30 arrays at each call takes longer than a narrow search.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba as nb
+import numpy as np
+from numba import carray, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from semblance.memory.fused.shuffle import ROWS, choose, fetch_ahead, lowest_bit, scorer
+
+DEEPEST = 4096
+"""The most rows that are measured again."""
+MOST = 128
+"""Neighbours that one query is answered with in one call."""
+ALL, LOWER = np.uint64(0xFFFFFFFFFFFFFFFF), np.uint64(0xFFFFFFFF)
+score_block = scorer(choose())
+NO_WORDS = np.empty(0, np.uint64)
+compiled = nb.njit(fastmath={"reassoc", "contract", "nsz"}, nogil=True, cache=True)
+
+
+class Codes(NamedTuple):
+    """Product codes of rows in some order: blocks [blocks, pairs, 64], the entries they stand for and their bias."""
+
+    blocks: NDArray[np.uint8]
+    books: NDArray[np.float32]  # [sub-quantisers, d' / sub-quantisers, 16]
+    bias: NDArray[np.float32]  # [sub-quantisers, 16]
+
+
+class Lists(NamedTuple):
+    """Inverted lists: each row belongs to its nearest centre, and the rows of a list ascend."""
+
+    centres: NDArray[np.float32]  # [lists, d]
+    bias: NDArray[np.float32]  # [lists]
+    rows: NDArray[np.int32]  # [n]
+    first: NDArray[np.int64]  # [lists + 1], where a list begins in `rows`
+    block: NDArray[np.int64]  # [lists], its first block of codes
+
+    def none(self) -> Lists:
+        """No lists, of the same kinds."""
+        return Lists(self.centres[:0], self.bias[:0], self.rows[:0], self.first[:1], self.block[:0])
+
+
+class Frame(NamedTuple):
+    """What a search reads, and below `table` what it works in."""
+
+    vectors: Any  # [n, d] float32
+    bias: Any  # [n] float32, or empty
+    order: Any  # [m] int32: position -> row; empty where the two are the same
+    blocks: Any  # [blocks, pairs, 64] uint8, the codes in this order
+    books: Any
+    book_bias: Any
+    centres: Any  # the inverted lists, all empty where there are none
+    centre_bias: Any
+    list_rows: Any
+    list_first: Any
+    list_block: Any
+    list_blocks: Any  # the codes, list by list
+    table: Any  # [pairs, 64] uint8
+    scores: Any  # [64] uint16
+    keys: Any  # [2 DEEPEST + 64] uint64
+    near: Any  # [lists] uint64
+    chosen: Any  # [DEEPEST] int32
+    best: Any  # [1, MOST] float32
+    rows: Any  # [1, MOST] int32
+    found: Any  # [1] int64
+
+
+KINDS = (
+    np.float32, np.float32, np.int32, np.uint8, np.float32, np.float32, np.float32, np.float32, np.int32, np.int64,
+    np.int64, np.uint8, np.uint8, np.uint16, np.uint64, np.uint64, np.int32, np.float32, np.int32, np.int64,
+)  # fmt: skip
+
+
+def frame(arrays: Frame) -> NDArray[np.int64]:
+    """The addresses and shapes of the arrays, which have to live as long: [20, 4]."""
+    held = np.zeros((len(KINDS), 4), np.int64)
+    for line, array, kind, name in zip(held, arrays, KINDS, Frame._fields, strict=True):
+        if array.dtype != kind or not array.flags.c_contiguous:
+            raise TypeError(f"{name} is {array.dtype} or not in one piece, and kernels read {np.dtype(kind)}")
+        line[0] = array.ctypes.data
+        line[1 : 1 + array.ndim] = array.shape
+    return held
+
+
+@intrinsic
+def _pointer(typing: Any, address: Any) -> Any:
+    """An address as a pointer, for compiled code."""
+
+    def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
+        return b.inttoptr(given[0], context.get_value_type(types.voidptr))
+
+    return types.voidptr(types.int64), generate
+
+
+@compiled
+def _opened(f):
+    """The arrays of a frame."""
+    return Frame(
+        carray(_pointer(f[0, 0]), (f[0, 1], f[0, 2]), np.float32),
+        carray(_pointer(f[1, 0]), f[1, 1], np.float32),
+        carray(_pointer(f[2, 0]), f[2, 1], np.int32),
+        carray(_pointer(f[3, 0]), (f[3, 1], f[3, 2], f[3, 3]), np.uint8),
+        carray(_pointer(f[4, 0]), (f[4, 1], f[4, 2], f[4, 3]), np.float32),
+        carray(_pointer(f[5, 0]), (f[5, 1], f[5, 2]), np.float32),
+        carray(_pointer(f[6, 0]), (f[6, 1], f[6, 2]), np.float32),
+        carray(_pointer(f[7, 0]), f[7, 1], np.float32),
+        carray(_pointer(f[8, 0]), f[8, 1], np.int32),
+        carray(_pointer(f[9, 0]), f[9, 1], np.int64),
+        carray(_pointer(f[10, 0]), f[10, 1], np.int64),
+        carray(_pointer(f[11, 0]), (f[11, 1], f[11, 2], f[11, 3]), np.uint8),
+        carray(_pointer(f[12, 0]), (f[12, 1], f[12, 2]), np.uint8),
+        carray(_pointer(f[13, 0]), f[13, 1], np.uint16),
+        carray(_pointer(f[14, 0]), f[14, 1], np.uint64),
+        carray(_pointer(f[15, 0]), f[15, 1], np.uint64),
+        carray(_pointer(f[16, 0]), f[16, 1], np.int32),
+        carray(_pointer(f[17, 0]), (f[17, 1], f[17, 2]), np.float32),
+        carray(_pointer(f[18, 0]), (f[18, 1], f[18, 2]), np.int32),
+        carray(_pointer(f[19, 0]), f[19, 1], np.int64),
+    )
+
+
+@compiled
+def windowed(query, frames, values, low, high, steps, item_keys, flat, keys, distances):
+    """The nearest of the positions whose values lie in [low, high], by the step of its width.
+
+    frames: one for each size of codes; steps [octave, 3]: size, probes, depth; item_keys [n] by row.
+    """
+    start, end = locate(values, low, high)
+    return _one_answer(query, frames, len(values), start, end, steps, item_keys, flat, keys, distances)
+
+
+@compiled
+def nested(query, frames, values, value, outer, low, high, steps, item_keys, flat, keys, distances):
+    """As `windowed`, for the positions that hold `value` and whose rows hold [low, high] of the natural order's values."""
+    begin, stop = locate(outer, low, high)
+    start, end = locate(values, value, value)
+    rows = _opened(frames[0]).order[start:end]
+    start, end = start + np.searchsorted(rows, begin), start + np.searchsorted(rows, stop)
+    return _one_answer(query, frames, len(values), start, end, steps, item_keys, flat, keys, distances)
+
+
+@compiled
+def whole(query, frames, steps, item_keys, flat, keys, distances):
+    """The nearest of all rows."""
+    return _one_answer(query, frames, len(item_keys), 0, len(item_keys), steps, item_keys, flat, keys, distances)
+
+
+@compiled
+def _one_answer(query, frames, length, start, end, steps, item_keys, flat, keys, distances):
+    square = np.float32(0)
+    for j in range(len(query)):
+        square += query[j] * query[j]
+    if not square < np.inf:  # NaN is not less either
+        return -1
+    size, probes, depth = steps[_octave(length, end - start, len(steps))]
+    f = _opened(frames[size])
+    best, rows = f.best[:, : len(keys)], f.rows[:, : len(keys)]
+    queries = query.reshape((1, len(query)))
+    _answer(queries, frames[size], probes, depth, start, end, NO_WORDS, 0, best, rows, f.found)
+    for at in range(f.found[0]):
+        keys[at] = item_keys[rows[0, at]]
+        if flat:
+            distances[at] = np.sqrt(max(np.float32(0), square - np.float32(2) * best[0, at]))
+        else:
+            distances[at] = np.float32(1) - best[0, at] / np.sqrt(square) if square > 0 else np.float32(1)
+    return f.found[0]
+
+
+@compiled
+def _octave(length, width, most):
+    """How often a window goes into a length, as the nearest power of two, below `most`."""
+    octave, width = 0, max(1, width)
+    while octave < most - 1 and length * 46341 >> 15 >= width << octave + 1:
+        octave += 1
+    return octave
+
+
+@compiled
+def answer(queries, frame, probes, depth, start, end, words, first, best, rows, found):
+    """The best of a stretch. depth 0 measures all its rows, probes 0 scans all its codes."""
+    _answer(queries, frame, probes, depth, start, end, words, first, best, rows, found)
+
+
+@compiled
+def _answer(queries, frame, probes, depth, start, end, words, first, best, rows, found):
+    f = _opened(frame)
+    k = best.shape[1]
+    for i in range(len(queries)):
+        query = queries[i]
+        if depth == 0:
+            if len(f.order):
+                found[i] = _exact_rows(query, k, f.order[start:end], f.vectors, f.bias, best[i], rows[i])
+            else:
+                found[i] = _exact_range(query, k, start, end, f.vectors, f.bias, best[i], rows[i])
+            continue
+        held = 0
+        if probes > 0:
+            held = _probed(query, depth, probes, start, end, words, first, f)
+        # Where the lists hold too few rows that may come in, more may lie elsewhere.
+        if held < min(depth, end - start):
+            held = _scanned(query, depth, start, end, words, first, f)
+        found[i] = _exact_rows(query, k, f.chosen[:held], f.vectors, f.bias, best[i], rows[i])
+
+
+@compiled
+def exact_rows(queries, frame, chosen, best, rows, found):
+    """The best of the rows chosen [n] int32."""
+    f = _opened(frame)
+    for i in range(len(queries)):
+        found[i] = _exact_rows(queries[i], best.shape[1], chosen, f.vectors, f.bias, best[i], rows[i])
+
+
+@compiled
+def code_scores(query, frame, start, end, scores):
+    """The scores by their codes of positions [start, end): into `scores` [whole blocks, 64] uint16, from start's block."""
+    f = _opened(frame)
+    pairs, begin = f.blocks.shape[1], start // ROWS
+    _tabulate(query, f.books, f.book_bias, f.table)
+    for block in range(begin, -(-end // ROWS)):
+        address = f.blocks.ctypes.data + block * pairs * ROWS
+        out = scores.ctypes.data + (block - begin) * 2 * ROWS
+        score_block(address, f.table.ctypes.data, pairs, ALL, np.uint16(0), out)
+
+
+@compiled
+def locate(values, low, high):
+    """The stretch of ascending values that lies in [low, high]."""
+    start = np.searchsorted(values, low, side="left")
+    return start, max(start, np.searchsorted(values, high, side="right"))
+
+
+@compiled
+def _exact_range(query, k, start, end, vectors, bias, best, rows):
+    kept, row = 0, start
+    width, base = vectors.shape[1] * 4, vectors.ctypes.data
+    while row + 4 <= end:
+        # The processor foresees what is read in a row, but not beyond a page.
+        for line in range((row + 8) * width, min(row + 12, end) * width, 64):
+            fetch_ahead(base + line)
+        a, b, c, d = _four(query, vectors, row, row + 1, row + 2, row + 3)
+        if len(bias):
+            a, b, c, d = a - bias[row], b - bias[row + 1], c - bias[row + 2], d - bias[row + 3]
+        # One comparison for four rows: few of many come among the best.
+        if kept < k or max(max(a, b), max(c, d)) > best[kept - 1]:
+            kept = _keep(best, rows, kept, k, a, row)
+            kept = _keep(best, rows, kept, k, b, row + 1)
+            kept = _keep(best, rows, kept, k, c, row + 2)
+            kept = _keep(best, rows, kept, k, d, row + 3)
+        row += 4
+    while row < end:
+        kept = _keep(best, rows, kept, k, _one(query, vectors, bias, row), row)
+        row += 1
+    return kept
+
+
+@compiled
+def _exact_rows(query, k, chosen, vectors, bias, best, rows):
+    kept = 0
+    count, width = len(chosen), vectors.shape[1] * 4
+    base = vectors.ctypes.data
+    at = 0
+    while at + 4 <= count:
+        for ahead in range(at + 4, min(at + 8, count)):
+            for line in range(0, width, 64):
+                fetch_ahead(base + chosen[ahead] * width + line)
+        one, two, three, four = chosen[at], chosen[at + 1], chosen[at + 2], chosen[at + 3]
+        a, b, c, d = _four(query, vectors, one, two, three, four)
+        if len(bias):
+            a, b, c, d = a - bias[one], b - bias[two], c - bias[three], d - bias[four]
+        if kept < k or max(max(a, b), max(c, d)) > best[kept - 1]:
+            kept = _keep(best, rows, kept, k, a, one)
+            kept = _keep(best, rows, kept, k, b, two)
+            kept = _keep(best, rows, kept, k, c, three)
+            kept = _keep(best, rows, kept, k, d, four)
+        at += 4
+    while at < count:
+        kept = _keep(best, rows, kept, k, _one(query, vectors, bias, chosen[at]), chosen[at])
+        at += 1
+    return kept
+
+
+@compiled
+def _scanned(query, depth, start, end, words, first, f):
+    """Scans a stretch by its codes: the `depth` best rows go to `chosen`; how many there are."""
+    keys, scores, pairs = f.keys, f.scores, f.blocks.shape[1]
+    _tabulate(query, f.books, f.book_bias, f.table)
+    base, table = f.blocks.ctypes.data, f.table.ctypes.data
+    held, least, room = 0, np.uint16(0), 2 * depth
+    for block in range(start // ROWS, -(-end // ROWS)):
+        word = _edges(block, start, end)
+        if len(words):
+            word &= words[block - first]
+        if word == 0:
+            continue
+        hits = score_block(base + block * pairs * ROWS, table, pairs, word, least, scores.ctypes.data)
+        while hits:
+            place = lowest_bit(hits)
+            hits &= hits - np.uint64(1)
+            score = scores[place]
+            if score >= least:
+                keys[held] = (np.uint64(score) << np.uint64(32)) | np.uint64(block * ROWS + np.int64(place))
+                held += 1
+                if held == room:
+                    held, least = depth, _halve(keys, held, depth)
+    if held > depth:
+        _halve(keys, held, depth)
+        held = depth
+    for at in range(held):
+        position = np.int64(keys[at] & LOWER)
+        f.chosen[at] = f.order[position] if len(f.order) else position
+    return held
+
+
+@compiled
+def _probed(query, depth, probes, start, end, words, first, f):
+    """Scans the lists nearest the query, each cut to [start, end), as `_scanned`."""
+    keys, near, scores, pairs = f.keys, f.near, f.scores, f.list_blocks.shape[1]
+    probes = min(probes, len(f.centres))
+    _nearest_lists(query, f.centres, f.centre_bias, near, probes)
+    _tabulate(query, f.books, f.book_bias, f.table)
+    base, table = f.list_blocks.ctypes.data, f.table.ctypes.data
+    held, least, room = 0, np.uint16(0), 2 * depth
+    for probe in range(probes):
+        number = np.int64(near[probe] & LOWER)
+        begin, stop = f.list_first[number], f.list_first[number + 1]
+        low = np.searchsorted(f.list_rows[begin:stop], start) if start > 0 else 0
+        high = np.searchsorted(f.list_rows[begin:stop], end) if end < len(f.list_rows) else stop - begin
+        for block in range(low // ROWS, -(-high // ROWS) if high > low else 0):
+            word = _edges(block, low, high)
+            address = base + (f.list_block[number] + block) * pairs * ROWS
+            hits = score_block(address, table, pairs, word, least, scores.ctypes.data)
+            while hits:
+                place = lowest_bit(hits)
+                hits &= hits - np.uint64(1)
+                row = np.int64(f.list_rows[begin + block * ROWS + np.int64(place)])
+                if len(words) and not (words[row // ROWS - first] >> np.uint64(row % ROWS)) & np.uint64(1):
+                    continue
+                score = scores[place]
+                if score >= least:
+                    keys[held] = (np.uint64(score) << np.uint64(32)) | np.uint64(row)
+                    held += 1
+                    if held == room:
+                        held, least = depth, _halve(keys, held, depth)
+    if held > depth:
+        _halve(keys, held, depth)
+        held = depth
+    for at in range(held):
+        f.chosen[at] = np.int32(keys[at] & LOWER)
+    return held
+
+
+@compiled
+def _edges(block, start, end):
+    """A bit for each row of a block that lies in [start, end)."""
+    word = ALL
+    if block * ROWS < start:
+        word <<= np.uint64(start - block * ROWS)
+    if (block + 1) * ROWS > end:
+        word &= ALL >> np.uint64((block + 1) * ROWS - end)
+    return word
+
+
+@compiled
+def _one(query, vectors, bias, row):
+    total = np.float32(0)
+    for j in range(vectors.shape[1]):
+        total += query[j] * vectors[row, j]
+    return total - bias[row] if len(bias) else total
+
+
+@compiled
+def _four(query, vectors, one, two, three, four):
+    """Inner products with four rows: four sums that do not wait for one another."""
+    a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+    for j in range(vectors.shape[1]):
+        x = query[j]
+        a += x * vectors[one, j]
+        b += x * vectors[two, j]
+        c += x * vectors[three, j]
+        d += x * vectors[four, j]
+    return a, b, c, d
+
+
+@compiled
+def _keep(best, rows, kept, k, score, row):
+    """Puts a row into its place among the best; how many there are."""
+    if kept == k:
+        if not score > best[k - 1]:
+            return kept
+        kept -= 1
+    at = kept
+    while at > 0 and best[at - 1] < score:
+        best[at] = best[at - 1]
+        rows[at] = rows[at - 1]
+        at -= 1
+    best[at] = score
+    rows[at] = row
+    return kept + 1
+
+
+@compiled
+def _tabulate(query, books, bias, table):
+    """What each code adds to a score, in bytes: one scale for all sub-quantisers, each from its own least entry on."""
+    count, size = books.shape[0], books.shape[1]
+    entries = np.empty((count, 16), np.float32)
+    span = np.float32(1e-30)
+    for m in range(count):
+        for code in range(16):
+            entries[m, code] = -bias[m, code]
+        for j in range(size):
+            number = query[m * size + j]
+            for code in range(16):
+                entries[m, code] += number * books[m, j, code]
+        low, high = entries[m, 0], entries[m, 0]
+        for code in range(16):
+            low, high = min(low, entries[m, code]), max(high, entries[m, code])
+        for code in range(16):
+            entries[m, code] -= low
+        span = max(span, high - low)
+    scale = np.float32(255) / span
+    for m in range(count):
+        line, place = m // 2, 32 * (m % 2)
+        for code in range(16):
+            entry = np.uint8(np.int32(entries[m, code] * scale + np.float32(0.5)))
+            table[line, place + code] = entry
+            table[line, place + 16 + code] = entry
+
+
+@compiled
+def _nearest_lists(query, centres, bias, near, probes):
+    """The lists nearest the query in the lower halves of `near`, nearest first."""
+    count = len(centres)
+    for number in range(count):
+        total = -bias[number] if len(bias) else np.float32(0)
+        for j in range(centres.shape[1]):
+            total += query[j] * centres[number, j]
+        near[number] = (np.uint64(_ordered(total)) << np.uint64(32)) | np.uint64(number)
+    if probes < count:
+        _halve(near, count, probes)
+    for at in range(1, min(probes, count)):  # few: put each where it belongs
+        key = near[at]
+        place = at
+        while place > 0 and near[place - 1] < key:
+            near[place] = near[place - 1]
+            place -= 1
+        near[place] = key
+
+
+@compiled
+def _ordered(number):
+    """32 bits that sort as the float32 does."""
+    bits = np.float32(number).view(np.uint32)
+    return bits ^ (np.uint32(0xFFFFFFFF) if bits >> np.uint32(31) else np.uint32(0x80000000))
+
+
+@compiled
+def _halve(keys, count, kept):
+    """Moves the `kept` largest of `count` keys to the front; the score above the least of them (their upper bits + 1)."""
+    low, high = 0, count - 1
+    while low < high:
+        pivot = keys[(low + high) // 2]
+        left, right = low, high
+        while left <= right:
+            while keys[left] > pivot:
+                left += 1
+            while keys[right] < pivot:
+                right -= 1
+            if left <= right:
+                keys[left], keys[right] = keys[right], keys[left]
+                left += 1
+                right -= 1
+        if kept - 1 <= right:
+            high = right
+        elif kept - 1 >= left:
+            low = left
+        else:
+            break
+    least = keys[0]
+    for at in range(1, kept):
+        least = min(least, keys[at])
+    return np.uint16(min(np.uint64(0xFFFF), (least >> np.uint64(32)) + np.uint64(1)))

@@ -1,0 +1,244 @@
+"""Planner: which arm answers a query and how deep it looks, from what was measured when the rows were indexed.
+
+Each row of `SHARES` is a share of the neighbours that an answer must hold on average. For windows of n, n/2, n/4, ...
+rows `calibrate` puts queries (rows of the data, each blind to itself) and notes how many rows have to be measured again
+until the share is reached: the place of every true neighbour among the scores by codes says that for all depths at
+once, and its place within the nearest lists for all numbers of lists. What an arm costs is timed at a few settings and
+fitted by a sum of what it does: rows scanned, rows measured, lists chosen. The cheapest arm that reaches the share wins;
+where none does, every row is measured.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from semblance.memory.fused import kernels
+from semblance.memory.fused.kernels import DEEPEST, NO_WORDS
+from semblance.memory.fused.lists import owners
+from semblance.memory.fused.orders import Order, Rows, frames
+from semblance.memory.fused.shuffle import ROWS
+from semblance.memory.segments import Floats, Ints
+
+SHARES = (0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 1.0)
+"""What an answer may be asked to hold of the true neighbours; 1 measures every row."""
+SPARE = 0.25
+"""Calibration asks for so much of what is missing to 1 in addition, since it has seen few queries."""
+COUNTS = (10, 100)
+"""Neighbours asked for that are calibrated; more are looked for among all rows."""
+PROBES = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+NARROW = 192
+"""Windows of fewer rows are measured whole."""
+QUERIES, TIMED = 128, 24
+NEVER = 0
+
+
+class Step(NamedTuple):
+    """What is done: `probes` 0 scans the window, more look into so many lists; `depth` 0 measures every row."""
+
+    size: int
+    probes: int
+    depth: int
+    cost: float
+
+    def __str__(self) -> str:
+        if not self.depth:
+            return "exact scan"
+        what = f"{self.probes} lists" if self.probes else "window"
+        return f"{what} by {('coarse', 'fine')[self.size]} codes, {self.depth} measured again"
+
+
+class Plan(NamedTuple):
+    """What was measured of one order of n rows. `needs`: (size, probes) -> [octaves][COUNTS][SHARES] depths."""
+
+    length: int
+    needs: dict[tuple[int, int], list[list[list[int]]]]
+    scanned: dict[int, list[float]]  # probes -> share of the window's rows that lie in the nearest lists, by octave
+    exact: list[float]  # seconds: a call, a row
+    coded: list[list[float]]  # by size: a call, a block, a row measured
+    listed: list[list[float]]  # by size: a call, a block, a row measured, a list
+
+    def step(self, width: int, matches: int, count: int, share: int, blocks: float | None = None) -> Step:
+        """The cheapest way to `count` neighbours in a window of `width` rows of which `matches` may come in.
+
+        blocks: how many blocks hold a row that may; lists are only looked into where all rows may.
+        """
+        a, b = self.exact
+        best = Step(0, 0, 0, a + b * matches)
+        size_of = next((i for i, most in enumerate(COUNTS) if count <= most), None)
+        if size_of is None or SHARES[share] == 1 or matches < NARROW:
+            return best
+        octave = min(int(math.log2(max(1.0, self.length / matches)) + 0.5), len(next(iter(self.needs.values()))) - 1)
+        whole = width / ROWS + 1 if blocks is None else blocks
+        for (size, probes), depths in self.needs.items():
+            depth = depths[octave][size_of][share]
+            if depth == NEVER or (probes and matches < width):
+                continue
+            if probes:
+                a, b, c, d = self.listed[size]
+                cost = a + b * (self.scanned[probes][octave] * width / ROWS + probes / 2) + c * depth + d * probes
+            else:
+                a, b, c = self.coded[size][:3]
+                cost = a + b * whole + c * depth
+            if cost < best.cost:
+                best = Step(size, probes, depth, cost)
+        return best
+
+    def table(self) -> list[list[list[Step]]]:
+        """Steps for windows in which all rows may come in: [COUNTS][SHARES][octave]."""
+        octaves = range(max(1, self.length).bit_length())
+        return [
+            [
+                [self.step(self.length >> o, self.length >> o, count, share) for o in octaves]
+                for share in range(len(SHARES))
+            ]
+            for count in COUNTS
+        ]
+
+
+def share_at_least(recall: float) -> int:
+    """The row of SHARES that answers hold who are asked for this recall."""
+    return next(i for i, share in enumerate(SHARES) if share >= recall - 1e-9)
+
+
+def calibrate(order: Order, rows: Rows, width: int, seed: int = 0) -> Plan:
+    """Measures an order; `width` is what queries are padded to."""
+    rng = np.random.default_rng(seed)
+    n = order.length
+    chosen = rng.integers(0, len(rows.vectors), QUERIES)
+    queries = np.zeros((QUERIES, width), np.float32)
+    queries[:, : rows.vectors.shape[1]] = rows.vectors[chosen]
+    framed, _kept = frames(order, rows)
+    probes = [p for p in PROBES if order.natural and p < len(rows.lists.centres)]
+    octaves = [o for o in range(n.bit_length()) if n >> o >= NARROW]
+    needs: dict[tuple[int, int], list[list[list[int]]]] = {(s, p): [] for s in range(2) for p in (0, *probes)}
+    scanned: dict[int, list[float]] = {p: [] for p in probes}
+    places = _places(order, len(rows.vectors))
+    owner = owners(rows.lists) if probes else places
+    for octave in octaves:
+        window = n >> octave
+        starts = rng.integers(0, n - window + 1, QUERIES)
+        ranks, inside = _ranks(rows, framed, queries, chosen, starts, window, places, owner, probes)
+        for p in probes:
+            scanned[p].append(float(np.mean(inside[p])))
+        for key, found in ranks.items():
+            needs[key].append([_depths(found, count, window) for count in COUNTS])
+    return Plan(n, needs if octaves else {}, scanned, *_costs(framed, queries, n, probes, scanned))
+
+
+def _places(order: Order, count: int) -> Ints:
+    """The position [n] of each row in the order, -1 where it has none."""
+    places = np.full(count, -1, np.int64)
+    places[order.rows_of(0, order.length)] = np.arange(order.length)
+    return places
+
+
+def _ranks(
+    rows: Rows, framed: NDArray[np.int64], queries: Floats, chosen: Ints, starts: Ints, window: int, places: Ints,
+    owner: Ints, probes: Sequence[int],
+) -> tuple[dict[tuple[int, int], Floats], dict[int, list[float]]]:  # fmt: skip
+    """How many rows score no less than each true neighbour: (size, probes) -> [queries, most], inf where it is in none
+    of the lists or there is no such neighbour to find; and the share of the window that lies in so many lists."""
+    most = min(COUNTS[-1], window // 4)
+    ranks = {(s, p): np.full((len(queries), most), np.inf, np.float32) for s in range(2) for p in (0, *probes)}
+    inside: dict[int, list[float]] = {p: [] for p in probes}
+    scores = np.empty((window // ROWS + 2, ROWS), np.uint16)
+    best, found_rows = np.empty((1, most + 1), np.float32), np.empty((1, most + 1), np.int32)
+    found = np.empty(1, np.int64)
+    for number, (query, itself, start) in enumerate(zip(queries, chosen, starts, strict=True)):
+        end = int(start) + window
+        kernels.answer(query[None], framed[0], 0, 0, int(start), end, NO_WORDS, 0, best, found_rows, found)
+        near = found_rows[0][found_rows[0] != itself][:most]
+        at = places[near] - start
+        if probes:
+            nearness = np.empty(len(rows.lists.centres), np.int64)
+            closeness = rows.lists.centres @ query[: rows.vectors.shape[1]] - rows.lists.bias
+            nearness[np.argsort(-closeness)] = np.arange(len(nearness))
+            list_of = nearness[owner[start:end]]
+            sizes = np.bincount(list_of, minlength=len(nearness)).cumsum()
+            for p in probes:
+                inside[p].append(sizes[p - 1] / window)
+        for size in range(2):
+            kernels.code_scores(query, framed[size], int(start), end, scores)
+            score = scores.ravel()[start % ROWS : start % ROWS + window]
+            true = score[at]
+            rivals = np.flatnonzero(score >= true.min())
+            above = score[rivals][:, None] >= true
+            ranks[size, 0][number] = above.sum(0)
+            for p in probes:
+                held = list_of[rivals] < p
+                ranks[size, p][number] = np.where(list_of[at] < p, above[held].sum(0), np.inf)
+    return ranks, inside
+
+
+def _depths(ranks: Floats, count: int, window: int) -> list[int]:
+    """For each of SHARES the rows to measure until so many of the `count` nearest are among them."""
+    places = np.sort(ranks[:, :count], axis=None)
+    depths = []
+    for share in SHARES:
+        asked = math.ceil((share + SPARE * (1 - share)) * len(places)) - 1
+        depth = places[asked] if share < 1 and ranks.shape[1] >= count else np.inf
+        depths.append(max(int(depth), count) if depth <= min(DEEPEST, window // 2) else NEVER)
+    return depths
+
+
+def _costs(
+    framed: NDArray[np.int64], queries: Floats, n: int, probes: Sequence[int], scanned: dict[int, list[float]]
+) -> tuple[list[float], list[list[float]], list[list[float]]]:
+    """Seconds of each arm, as weights of what it does."""
+    queries = queries[:TIMED]
+    best, rows, found = np.empty((1, 10), np.float32), np.empty((1, 10), np.int32), np.empty(1, np.int64)
+
+    def timed(size: int, number: int, depth: int, window: int) -> float:
+        """Seconds a query: the better of two rounds, each of its own queries and windows, since caches remember."""
+        rounds = []
+        for turn in range(2):
+            begun = time.perf_counter()
+            for i in range(turn, len(queries), 2):
+                start = (n - window) * i // max(1, len(queries) - 1)
+                kernels.answer(
+                    queries[i : i + 1],
+                    framed[size],
+                    number,
+                    depth,
+                    start,
+                    start + window,
+                    NO_WORDS,
+                    0,
+                    best,
+                    rows,
+                    found,
+                )
+            rounds.append((time.perf_counter() - begun) / (len(queries) // 2))
+        return min(rounds)
+
+    windows = [n >> o for o in range(n.bit_length()) if n >> o >= 64] or [n]
+    exact = _fitted([([1, window], timed(0, 0, 0, window)) for window in windows[1:] or windows])
+    coded = [
+        _fitted([
+            ([1, window / ROWS + 1, depth], timed(size, 0, depth, window))
+            for window in windows[::2] for depth in (16, 64, 256) if depth < window
+        ]) for size in range(2)
+    ]  # fmt: skip
+    listed = [
+        _fitted([
+            ([1, scanned[p][o] * windows[o] / ROWS + p / 2, depth, p], timed(size, p, depth, windows[o]))
+            for o in (0, 2, 4) for p in probes[::3] for depth in (16, 128)
+            if o < len(scanned[p]) and depth < scanned[p][o] * windows[o]
+        ]) for size in range(2)
+    ]  # fmt: skip
+    return exact, coded, listed
+
+
+def _fitted(timed: list[tuple[list[float], float]]) -> list[float]:
+    """Weights, none below zero, of sums that come nearest to the seconds, by relative error."""
+    if not timed:
+        return [math.inf, 0.0, 0.0, 0.0]
+    whole, seconds = np.array([features for features, _ in timed]), np.array([taken for _, taken in timed])
+    return [float(w) for w in nnls(whole / seconds[:, None], np.ones(len(seconds)))[0]]

@@ -1,0 +1,86 @@
+"""Prepared searches: a condition is read once, its question marks get values at each search.
+
+    near = index.prepare("year between ? and ? and category = ?")
+    numbers, distances = near(query, 10, 1990, 1999, "cat")
+
+Where the condition is nothing but a window of an attribute with an order (or one value and a window together) and all
+items are indexed in one part, a search is one compiled call that finds the window too.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from semblance.errors import SemblanceError
+from semblance.memory.conditions import Between, Compare, Condition, Parameter, conjuncts
+from semblance.memory.fused import kernels
+from semblance.memory.fused.part import Part
+from semblance.memory.fused.planner import COUNTS
+from semblance.memory.segments import Floats, Ints
+
+Answer = tuple[Ints, Floats]
+Quick = Callable[..., Answer]
+WHOLE, REAL = np.dtype(np.int64), np.dtype(np.float32)
+
+
+def quick(part: Part, tree: Condition | None, share: int, flat: bool) -> Quick | None:
+    """`search(query, count, *values) -> numbers, distances` in one compiled call, if the condition is of such a kind."""
+    asked = conjuncts(tree) if tree is not None else []
+    windows = [c for c in asked if isinstance(c, Between) and _asks(c.low) and _asks(c.high)]
+    equals = [c for c in asked if isinstance(c, Compare) and c.sign == "=" and _asks(c.value)]
+    natural = part.orders[part.natural]
+    if len(asked) != len(windows) + len(equals) or len(windows) > 1 or len(equals) > 1:
+        return None
+    names = [c.column for c in windows] + [c.column for c in equals]
+    # Text is looked up among the column's words, which is no matter of numbers alone.
+    if (
+        any(n not in part.orders or part.columns[n].kind != "number" for n in names)
+        or part.width != part.rows.vectors.shape[1]
+    ):
+        return None
+    if windows and equals and (windows[0].column != part.natural or equals[0].column == part.natural):
+        return None
+    chosen = names[-1] if names else part.natural
+    order, keys = part.orders[chosen], part.keys
+    ends = [end.number for c in windows for end in (c.low, c.high) if isinstance(end, Parameter)]
+    place = [c.value.number for c in equals if isinstance(c.value, Parameter)]
+    tables = [np.array([step[:3] for step in part.tables[chosen][c][share]], np.int64) for c in range(len(COUNTS))]
+    values, outer, frames = order.values, natural.values, part.frames
+    number, outer_number = (float if held.dtype.kind == "f" else operator.index for held in (values, outer))
+
+    def answer(query: Floats, count: int, *given: Any) -> Answer:
+        near, distances = np.empty(count, WHOLE), np.empty(count, REAL)
+        steps = tables[count > COUNTS[0]]
+        if windows:
+            low, high = given[ends[0]], given[ends[1]]
+            if not low <= high:
+                raise SemblanceError(f"between has ends {low!r} and {high!r}, of which the first is not the lesser")
+            if equals:
+                held = kernels.nested(
+                    query, frames(chosen), values, number(given[place[0]]), outer, outer_number(low),
+                    outer_number(high), steps, keys, flat, near, distances,
+                )  # fmt: skip
+            else:
+                held = kernels.windowed(
+                    query, frames(chosen), values, number(low), number(high), steps, keys, flat, near, distances
+                )
+        elif equals:
+            value = number(given[place[0]])
+            held = kernels.windowed(query, frames(chosen), values, value, value, steps, keys, flat, near, distances)
+        else:
+            held = kernels.whole(query, frames(chosen), steps, keys, flat, near, distances)
+        if held == count:
+            return near, distances
+        if held < 0:
+            raise SemblanceError("the query holds NaN or infinity, which is near nothing: mend it")
+        return near[:held], distances[:held]
+
+    return answer
+
+
+def _asks(value: object) -> bool:
+    return isinstance(value, Parameter)
