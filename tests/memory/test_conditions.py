@@ -31,7 +31,7 @@ from semblance.memory.conditions import (
 from semblance.memory.where import bind, compile_where, parse_where
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(trees)
 def test_the_text_of_a_condition_is_read_as_the_same_condition(tree: Condition) -> None:
     again = parse_where(str(tree), KINDS)
@@ -90,7 +90,7 @@ def written(value: Any) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
-@settings(max_examples=200)
+@settings(max_examples=150)
 @given(st.data())
 def test_what_is_bound_is_what_would_have_been_written(data: st.DataObject) -> None:
     forms = ["{} = ?", "{} < ?", "? >= {}", "{} in (?, ?)", "not {} <> ?", "{} between ? and ?"]

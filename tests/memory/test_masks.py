@@ -16,7 +16,20 @@ from memory.conditions_drawn import KINDS, SCHEMA, escapes, leaves, likes, pairs
 
 from semblance.errors import SemblanceError
 from semblance.memory import columns as arrow
-from semblance.memory.conditions import Among, And, Between, Compare, Condition, IsNull, Like, Not, Or, columns_of
+from semblance.memory.conditions import (
+    Among,
+    And,
+    Between,
+    Compare,
+    CompareColumns,
+    Condition,
+    IsNull,
+    Like,
+    Not,
+    Or,
+    Sign,
+    columns_of,
+)
 from semblance.memory.masks import Column, span, true_rows
 from semblance.memory.where import compile_where, parse_where
 from semblance.memory.words import Words
@@ -38,19 +51,19 @@ def held(table: pa.Table) -> dict[str, Column]:
     return {name: Column.of(table[name]) for name in table.column_names}
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(trees, tables)
 def test_the_true_rows_are_those_that_sqlite_finds(condition: Condition, table: pa.Table) -> None:
     assert true_rows(condition, held(table)).tolist() == by_sqlite(condition, table)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(pairs | likes, tables)
 def test_columns_against_columns_and_patterns_answer_as_in_sqlite(condition: Condition, table: pa.Table) -> None:
     assert true_rows(condition, held(table)).tolist() == by_sqlite(condition, table)
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(st.lists(text.map(lambda word: word * 2), max_size=8), text, escapes)
 def test_a_pattern_matches_the_words_that_sqlite_matches(words: list[str], pattern: str, escape: str | None) -> None:
     table = pa.table({'city"s': pa.array(words, pa.string())}, schema=pa.schema([SCHEMA.field('city"s')]))
@@ -77,7 +90,7 @@ def test_at_chosen_rows_the_answer_is_that_part_of_the_whole_answer(
     assert true_rows(condition, columns, piece).tolist() == whole[piece].tolist()
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(leaves | leaves.map(Not), tables)
 def test_a_span_holds_the_true_values_and_no_others(condition: Condition, table: pa.Table) -> None:
     names = columns_of(condition)
@@ -139,6 +152,24 @@ def test_large_numbers_are_not_rounded_before_they_are_compared(sign: Any, plain
     column = Column.of(pa.array(numbers))
     for value in [float(2**53), float(2**53) + 2, 2.0**63, -(2.0**63)]:
         assert true_rows(Compare("x", sign, value), {"x": column}).tolist() == [plain(n, value) for n in numbers]
+
+
+@pytest.mark.parametrize("width", [pa.float64(), pa.float32()])
+def test_whole_numbers_and_floats_of_two_columns_compare_by_their_exact_values(width: pa.DataType) -> None:
+    wholes = [0, 1, 2**24 + 1, 2**53, 2**53 + 1, 2**63 - 1, 2**63 - 512, -(2**63), -(2**53) - 1]
+    floats = [0.0, 0.5, 2.0**24, 2.0**53, 2.0**53 + 2, 2.0**63, -(2.0**63), -(2.0**53), math.inf, -math.inf]
+    pairs = [(whole, number) for whole in wholes for number in floats]
+    columns = {
+        "whole": Column.of(pa.array([whole for whole, _ in pairs])),
+        "float": Column.of(pa.array([number for _, number in pairs], width)),
+    }
+    exact = [(whole, float(np.float32(number)) if width == pa.float32() else number) for whole, number in pairs]
+    signs: list[tuple[Sign, Any]] = [("<", operator.lt), ("<=", operator.le), ("=", operator.eq), ("<>", operator.ne)]
+    for sign, plain in signs:
+        found = true_rows(CompareColumns("whole", sign, "float"), columns)
+        assert found.tolist() == [plain(whole, number) for whole, number in exact]
+        found = true_rows(CompareColumns("float", sign, "whole"), columns)
+        assert found.tolist() == [plain(number, whole) for whole, number in exact]
 
 
 def test_columns_come_from_any_arrow_layout() -> None:
