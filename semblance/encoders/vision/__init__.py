@@ -1,6 +1,7 @@
 """Encoders of images.
 
 blocks.py        a few convolutions and the way around them
+convert.py       pretrained ResNets of torchvision and timm as stage nets
 fused_norm.py    the compiled passes behind `norm.py` for bfloat16 activations
 norm.py          batch norm with an optional shortcut and an optional ReLU
 rows.py          every classical backbone as one row of a table, read by `stagenet`
@@ -15,5 +16,6 @@ __getattr__, __dir__, __all__ = lazy(
         "StageNet": "stagenet",
         "stage_net": "stagenet",
         "on_images": "stagenet",
+        "pretrained": "convert",
     },
 )
