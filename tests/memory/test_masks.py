@@ -71,6 +71,14 @@ def test_a_pattern_matches_the_words_that_sqlite_matches(words: list[str], patte
     assert true_rows(condition, held(table)).tolist() == by_sqlite(condition, table)
 
 
+@pytest.mark.parametrize("pattern", ["\ufffd", "%\ufffe", "\uffff%", "_", "%_", "é", "É", "k", "a", "A_", "", "%"])
+def test_letters_that_sqlite_reads_in_its_own_way_are_read_so(pattern: str) -> None:
+    words = ["\ufffd", "\ufffe", "\uffff", "é", "É", "K", "\u212a", "k", "😀", "a\0b", "\0", "ab", "a\n", "", "%"]
+    table = pa.table({'city"s': pa.array(words)}, schema=pa.schema([SCHEMA.field('city"s')]))
+    condition = Like('city"s', pattern)
+    assert true_rows(condition, held(table)).tolist() == by_sqlite(condition, table)
+
+
 def test_the_comparison_with_sqlite_can_fail() -> None:
     table = pa.Table.from_pylist([{"whole": 1}, {}], SCHEMA)
     assert (~true_rows(Compare("whole", "=", 2), held(table))).tolist() != by_sqlite(
@@ -115,6 +123,8 @@ def test_spans_are_closed_and_exact() -> None:
     assert spanned("x between -1 and 9e999", [1], pa.int32()) == (-1, 2**31 - 1)
     assert spanned("x > 0.5", [1.0], pa.float64()) == (math.nextafter(0.5, 1), math.inf)
     assert spanned("x = 9007199254740993", [1.0], pa.float64()) == (1, 0)
+    assert spanned("x <= 9007199254740995", [1.0], pa.float64()) == (-math.inf, 2.0**53 + 2)
+    assert spanned("x >= 9007199254740993", [1.0], pa.float64()) == (2.0**53 + 2, math.inf)
     assert spanned("x < 9e999", [1.0], pa.float64()) == (-math.inf, math.nextafter(math.inf, 0))
     low, high = spanned("x > 0.1", [1.0], pa.float32())
     assert low == float(np.nextafter(np.float32(0.1), np.float32(1))) and high == math.inf
