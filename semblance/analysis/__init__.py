@@ -2,9 +2,12 @@
 
 agreement.py     whether groups found without labels are the labels
 fewshot.py       how well class means of a handful of labelled units name the others
+fine_tuning.py   what a new head makes of an encoder, kept as it is or trained along
 intervals.py     how sure a mean is, and whether one row of a table is really above another
 judge.py         what an embedding is worth, in numbers with intervals, beside the raw input's
+label_curve.py   accuracy against labels per class, from one start and from another, as a report
 memory_report.py what a memory of labelled items is worth against its size and k, and how far to trust its votes
+page.py          a report as one HTML file
 probes.py        what a linear map reads from frozen embeddings
 retrieval.py     whether units of one label stand first when all others are ranked by similarity
 uniformity.py    how an embedding uses its sphere, without labels
@@ -17,6 +20,8 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "judge": "judge",
         "fit_logistic": "probes",
+        "perceptron_scores": "fine_tuning",
+        "label_curve": "label_curve",
         "bootstrap_mean": "intervals",
         "paired": "intervals",
         "holm": "intervals",

@@ -1,4 +1,4 @@
-"""Pictures: neighbours of held-out items, the loss of a run.
+"""Pictures: neighbours of held-out items, the loss of a run, the first filters of a network.
 
 Right and wrong are told by colour, by line and by sign, since one in twelve men does not see red from green.
 """
@@ -79,6 +79,39 @@ def losses(log: Path, path: Path) -> Path:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     return save(figure, path)
+
+
+def filters(network: Any, path: Path, columns: int = 16) -> Path:
+    """The filters of a network's first convolution, as it stands in the module: in colour for three channels, else the mean
+    over channels in grey. Each filter has its own scale; a weight of 0 is middle grey."""
+    from matplotlib.figure import Figure
+    from torch import nn
+
+    first = next((part for part in network.modules() if isinstance(part, nn.Conv2d)), None)
+    if first is None:
+        raise SemblanceError(
+            f"{type(network).__name__} has no convolution, whose filters could be drawn: give one that has"
+        )
+    image = mosaic(first.weight.detach().cpu().float().numpy(), columns)
+    figure = Figure(figsize=(image.shape[1] / 12 + 0.3, image.shape[0] / 12 + 0.6), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(image, interpolation="nearest")
+    axes.set_title(f"{len(first.weight)} filters of the first convolution", fontsize=9)
+    axes.axis("off")
+    return save(figure, path)
+
+
+def mosaic(weights: np.ndarray, columns: int = 16) -> np.ndarray:
+    """[O, C, h, w] -> [H, W, 3] in 0..1: the filters row by row, a white pixel between them."""
+    seen = weights if weights.shape[1] == 3 else weights.mean(1, keepdims=True).repeat(3, 1)
+    largest = np.abs(seen).max((1, 2, 3), keepdims=True)
+    seen = np.moveaxis(0.5 + 0.5 * seen / np.maximum(largest, np.finfo(np.float32).tiny), 1, 3)  # [O, h, w, 3]
+    count, height, width, _ = seen.shape
+    columns = min(columns, count)
+    tiles = np.ones((-(-count // columns) * columns, height + 1, width + 1, 3), np.float32)
+    tiles[:count, :height, :width] = seen
+    rows = tiles.reshape(-1, columns, height + 1, width + 1, 3).swapaxes(1, 2)
+    return rows.reshape(-1, columns * (width + 1), 3)[:-1, :-1]
 
 
 def _spread(rows: np.ndarray, labels: list[Any] | None, count: int, seed: int) -> list[int]:

@@ -7,7 +7,8 @@ of each of its T targets (one: a softmax; several: a factorised softmax). The he
 
     Acted    an element of a group acts on the input; predict which       RotNet: Gidaris et al. 2018, arXiv:1803.07728
 
-The paper reads the trained net at every block: `pooled_blocks` for probes, `attention` for pictures.
+The paper reads the trained net at every block: `pooled_blocks` for probes, `attention` for pictures. Its other measures
+stand where they serve any net: the three-layer probe and the label curve in analysis/, the filters in app/pictures.py.
 """
 
 from __future__ import annotations
