@@ -13,9 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from memory.filled import check_is, content, folder_bytes, make, names, numbers, table
 
 from semblance.errors import SemblanceError
@@ -272,81 +269,3 @@ def test_threads_read_whole_versions_while_a_writer_adds_removes_and_fits_anew(t
         for thread in threads:
             thread.join()
         assert not wrong, wrong
-
-
-class AgainstADictionary(RuleBasedStateMachine):
-    """Any order of changes leaves what a dictionary would hold, to a reader that follows and to one that opens anew."""
-
-    ids = st.lists(st.sampled_from([f"id{n}" for n in range(12)]), unique=True, min_size=1, max_size=6)
-
-    @initialize()
-    def begin(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        path = Path(self.folder.name) / "s"
-        self.store = Store.create(path, dim=2, geometry="euclidean", domain="vectors", manifest={})
-        self.reader = Store.open(path)
-        self.model: dict[str, float] = {}
-        self.clock = 0.0
-
-    def block(self, ids: list[str]) -> tuple[np.ndarray, pa.Table]:
-        values = np.arange(len(ids)) + self.clock
-        self.clock += len(ids)
-        return np.stack([values, -values], axis=1), pa.table({"value": values})
-
-    @rule(ids=ids, update=st.booleans())
-    def add(self, ids: list[str], update: bool) -> None:
-        vectors, attributes = self.block(ids)
-        there = [id for id in ids if id in self.model]
-        if there and not update:
-            with pytest.raises(SemblanceError, match="already"):
-                self.store.add(ids, vectors, attributes)
-            return
-        self.store.add(ids, vectors, attributes, update=update)
-        for id in ids:
-            self.model.pop(id, None)
-        self.model.update(zip(ids, attributes["value"].to_pylist(), strict=True))
-
-    @rule(ids=ids)
-    def remove(self, ids: list[str]) -> None:
-        if any(id not in self.model for id in ids):
-            with pytest.raises(SemblanceError, match="not in the space"):
-                self.store.remove(ids)
-            return
-        self.store.remove(ids)
-        for id in ids:
-            del self.model[id]
-
-    @rule()
-    def compact(self) -> None:
-        self.store.compact()
-
-    @rule(ids=ids)
-    def fit_anew(self, ids: list[str]) -> None:
-        vectors, attributes = self.block(ids)
-        self.store.commit_space(ids=ids, vectors=vectors, attributes=attributes)
-        self.model = dict(zip(ids, attributes["value"].to_pylist(), strict=True))
-
-    @rule()
-    def open_anew(self) -> None:
-        self.store.close()
-        self.store = Store.open(self.store.path, write=True)
-
-    @precondition(lambda self: hasattr(self, "store"))
-    @invariant()
-    def holds_what_the_dictionary_holds(self) -> None:
-        self.reader.refresh()
-        for view in (self.store.view, self.reader.view):
-            values = list(self.model.values())
-            assert view.ids() == list(self.model)
-            assert view.vectors()[:, 0].tolist() == values
-            assert not self.model or view.attributes(["value"])["value"].to_pylist() == values
-
-    def teardown(self) -> None:
-        if hasattr(self, "store"):
-            self.store.close()
-            self.reader.close()
-            self.folder.cleanup()
-
-
-TestAgainstADictionary = AgainstADictionary.TestCase
-TestAgainstADictionary.settings = settings(max_examples=12, stateful_step_count=12, deadline=None)
