@@ -128,6 +128,8 @@ def test_spans_are_closed_and_exact() -> None:
     assert spanned("x < 9e999", [1.0], pa.float64()) == (-math.inf, math.nextafter(math.inf, 0))
     low, high = spanned("x > 0.1", [1.0], pa.float32())
     assert low == float(np.nextafter(np.float32(0.1), np.float32(1))) and high == math.inf
+    below = float(np.nextafter(np.float32(0.1), np.float32(0)))  # 0.1 itself lies between two that 32 bits can hold
+    assert span(Compare("x", "<=", 0.1), Column.of(pa.array([1.0], pa.float32()))) == (-math.inf, below)
     assert spanned("x in (2, 3, 4)", [1], pa.int64()) == (2, 4)
     assert spanned("not x > 3", [1], pa.int64()) == (-(2**63), 3)
     for asked in ("x <> 3", "x in (1, 3)", "x is null", "not x is null", "x = 1 or x = 2", "not x in (1, 2)"):
