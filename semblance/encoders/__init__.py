@@ -1,6 +1,9 @@
 """From a domain to a representation: vectors, maps or tokens. An encoder does not know how it is trained.
 
 ball.py       an encoder's read-out carried into the Poincare ball
+files.py      networks that come as files: ONNX graphs, checkpoints, transformers folders
+onnx_graph.py an ONNX graph as a module
+sequences/    encoders of sequences, sets and bags of vectors
 vision/       encoders of images
 vectors.py    vectors, and pictures read as one long vector: no notion of place, only coordinates
 wrapped.py    encoders around encoders
@@ -16,6 +19,9 @@ __getattr__, __dir__, __all__ = lazy(
         "Wrapped": "wrapped",
         "AtStage": "wrapped",
         "InBall": "ball",
+        "Hopfield": "sequences.hopfield",
+        "HopfieldPooling": "sequences.hopfield",
+        "HopfieldLayer": "sequences.hopfield",
         "stage_net": "vision.stagenet",
         "StageNet": "vision.stagenet",
     },

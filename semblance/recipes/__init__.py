@@ -6,6 +6,7 @@ branches.py      two views of a picture, one predicting the other, without negat
 catalogue.py     the catalogue's table as shipped
 contrast.py      who counts as a neighbour, and among how many one is chosen: simclr, supcon and kin
 frozen.py        a net learns some labels, then a linear machine on its frozen features answers
+hopfield.py      retrieval of stored patterns as an encoder: bags, words with motifs, small tables
 neighbours.py    nearest neighbours beside a trained classifier
 pretext.py       a task that the data sets itself, whose features are kept
 prototypes.py    tasks of a few support items, the nearest mean answers

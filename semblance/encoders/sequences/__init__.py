@@ -1,0 +1,21 @@
+"""Encoders of sequences, sets and bags of vectors.
+
+bags.py        a row of a table read as a bag of equal parts, or of windows over letters
+hopfield.py    retrieval of stored patterns by steps of an update: attention is one step
+"""
+
+from semblance.lazy import lazy
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "Hopfield": "hopfield",
+        "HopfieldPooling": "hopfield",
+        "HopfieldLayer": "hopfield",
+        "retrieve": "hopfield",
+        "energy": "hopfield",
+        "Bags": "bags",
+        "MotifBags": "bags",
+        "Prototypes": "bags",
+    },
+)
