@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from semblance.data.arrays import domain_of, read_arrays
 from semblance.data.dataset import ArrayDataset
-from semblance.data.images import SUFFIXES, image_files
+from semblance.data.images import SUFFIXES, image_files, path_columns
 from semblance.data.tables import as_table, features, read_table, roles
 from semblance.errors import SemblanceError, unknown
 
@@ -49,9 +49,10 @@ DOMAINS: dict[str, Domain] = {
     for row in (
         Domain(
             "images",
-            "a folder of images, an image file, a list of image files, or uint8 arrays [N, H, W] or [N, H, W, 3]",
+            "a folder of images, an image file, a list of image files, a table with a column of their paths, "
+            "or uint8 arrays [N, H, W] or [N, H, W, 3]",
             SUFFIXES,
-            lambda table: [],
+            path_columns,
             _for_images,
             ("simclr", "simsiam", "rotnet", "instance-discrimination", "supcon", "supervised"),
         ),
@@ -117,7 +118,8 @@ def of_table(table: pa.Table) -> str:
         raise SemblanceError(f"the table fits {told}: choose by --domain {known}")
     if not fits:
         raise SemblanceError(
-            f"the table has no column of numbers or vectors, only {_some(table.column_names)}: give some, or name --domain"
+            f"the table has no column of numbers, vectors or image paths, only {_some(table.column_names)}: "
+            "give one, or name --domain"
         )
     return built(next(iter(fits)), "the table")
 

@@ -1,12 +1,15 @@
-"""Images in a folder, with what their places, their heads and a table beside them say.
+"""Images in a folder, in a list, or named by a table, with what their places, their heads and the table say.
 
 Class folders give labels: the first folder below the root, or below train, test, val where the root holds these. A table
-beside the images (`metadata.csv`, `attributes.csv`, `labels.csv`, or .parquet) adds its columns.
+beside the images (`metadata.csv`, `attributes.csv`, `labels.csv`, or .parquet) adds its columns. A table of its own names
+the images in a column of paths, relative to the table's folder or absolute; label, id, split and further columns are told
+apart as in any table (tables.py), and without an id column the path as it stands is the id.
 """
 
 from __future__ import annotations
 
 import datetime
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,11 +23,12 @@ from semblance.data.dataset import ArrayDataset
 from semblance.data.decoded import Progress, Size, read_pictures
 from semblance.data.labels import Labels, labels_of
 from semblance.data.pictures import decode, thumbnail
-from semblance.data.sidecar import sidecar
+from semblance.data.sidecar import KEYS, sidecar
 from semblance.data.splits import WORDS, from_words
+from semblance.data.tables import attributes, id_values, is_text, is_vectors, roles
 from semblance.errors import SemblanceError, unknown
 
-__all__ = ["SUFFIXES", "decode", "from_files", "from_folder", "image_files", "thumbnail"]
+__all__ = ["SUFFIXES", "decode", "from_files", "from_folder", "from_table", "image_files", "path_columns", "thumbnail"]
 
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".avif", ".mpo"}
@@ -119,6 +123,75 @@ def from_files(
     targets = None if label is None else _chosen(label, columns)
     source = str(paths[0]) if len(ids) == 1 else ""
     return _dataset(found, facts, ids, targets, columns, None, seed, notes, source=source, name=Path(paths[0]).stem)
+
+
+def path_columns(table: pa.Table) -> list[str]:
+    """The columns of text all of whose values end as image files do; none where a column of vectors says that these are
+    what is learned from, and the paths no more than names."""
+    if any(is_vectors(field.type) for field in table.schema):
+        return []
+    return [field.name for field in table.schema if is_text(field.type) and _all_paths(table.column(field.name))]
+
+
+def from_table(
+    table: pa.Table,
+    root: Path,
+    *,
+    what: str = "the table",
+    place: str = "",
+    size: Size = None,
+    label: str | None = None,
+    id_column: str | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    **known: Any,
+) -> ArrayDataset:
+    """The images that a column of paths names, relative to `root` or absolute. `place` names the cache's entry."""
+    column = _path_column(table, what)
+    found_roles = roles(table, label, id_column)
+    paths = [_text(v.replace("\\", "/")) if v else "" for v in table.column(column).to_pylist()]
+    names = [path or f"row {row}" for row, path in enumerate(paths)]
+    files = [root.resolve() / path for path in paths]
+    place = place or "table " + hashlib.blake2b("\0".join(map(str, files)).encode(), digest_size=16).hexdigest()
+    found, facts = read_pictures(files, names, place, size, progress)
+    kept = facts["kept"]
+    rows = table.take(pa.array(kept, pa.int64()))
+    own = found_roles["id"]
+    ids = [names[i] for i in kept] if own in (None, column) else id_values(rows.column(own), own)
+    others, notes = attributes(
+        rows, {column if own in (None, column) else own, found_roles["split"]}, found_roles["label"]
+    )
+    columns = _columns([names[i] for i in kept], facts)
+    columns |= {name: others.column(name) for name in others.column_names}
+    targets = (
+        None if found_roles["label"] is None else labels_of(rows.column(found_roles["label"]), found_roles["label"])
+    )
+    splits = None if found_roles["split"] is None else from_words(rows.column(found_roles["split"]).to_pylist())
+    notes = [f"domain: images (table of {table.num_rows:,} rows, paths in column {column!r})", *notes]
+    return _dataset(found, facts, ids, targets, columns, splits, seed, notes, **known)
+
+
+def _path_column(table: pa.Table, what: str) -> str:
+    """The one column of image paths; where values do not tell, its name does."""
+    lower = {name.lower(): name for name in reversed(table.column_names)}
+    called = [lower[key] for key in KEYS if key in lower and is_text(table.schema.field(lower[key]).type)]
+    sure = [f.name for f in table.schema if is_text(f.type) and _all_paths(table.column(f.name))]
+    both = [name for name in called if name in sure]
+    if not both and len(sure) > 1:
+        raise SemblanceError(
+            f"{what} has several columns of image paths ({', '.join(sure)}): name the one to learn from 'path'"
+        )
+    if not sure and not called:
+        held = ", ".join(f"{field.name} ({field.type})" for field in table.schema)
+        raise SemblanceError(
+            f"{what} has no column of image paths, only {held}: give one named path, with .png, .jpg, ..."
+        )
+    return (both or sure or called)[0]
+
+
+def _all_paths(column: pa.ChunkedArray) -> bool:
+    values = [v for v in column.to_pylist() if v]
+    return bool(values) and all(os.path.splitext(v)[1].lower() in SUFFIXES for v in values)
 
 
 def _dataset(

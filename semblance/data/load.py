@@ -2,7 +2,7 @@
 
 a folder of images, an image, a list of images        images.py
 .npy, .npz, NumPy arrays, tensors                     arrays.py
-.csv, .parquet, data frames of any library            tables.py, vectors.py
+.csv, .parquet, data frames of any library            tables.py, then vectors.py, or images.py for a column of image paths
 the name of a known set                               named.py
 """
 
@@ -20,7 +20,7 @@ from semblance.data import named, tables, vectors
 from semblance.data.arrays import from_arrays, read_arrays
 from semblance.data.dataset import ArrayDataset
 from semblance.data.domains import built, infer, kind_of
-from semblance.data.images import from_files, from_folder
+from semblance.data.images import from_files, from_folder, from_table
 from semblance.data.moments import shape_of
 from semblance.errors import SemblanceError
 
@@ -41,9 +41,10 @@ def load(
     """Data as a dataset.
 
     data: a path, the name of a known set, an array (uint8 [N, H, W] or [N, H, W, 3]: images; numbers [N, d]: vectors), a
-    tensor, a table of any library, a list of image files, or a dataset, which passes through. domain overrides what is
-    inferred. label and id_column name columns; `labels` gives the labels of arrays themselves. size is that of images,
-    (height, width) or one number. seed draws the splits where none are given. Dataset.notes say what was chosen.
+    tensor, a table of any library (numbers, vectors, or paths of images), a list of image files, or a dataset, which
+    passes through. domain overrides what is inferred. label and id_column name columns; `labels` gives the labels of
+    arrays themselves. size is that of images, (height, width) or one number. seed draws the splits where none are given.
+    Dataset.notes say what was chosen.
     """
     if domain is not None:
         built(domain, f"--domain {domain}")
@@ -99,19 +100,6 @@ def _load(
         domain = domain or infer(arrays)
         dataset = from_arrays(arrays, domain, label=label, size=size, seed=seed, what=what, **known)
         return replace(dataset, notes=(f"domain: {domain} (array {list(dataset.x.shape)})", *dataset.notes))
-    return _from_table(data, domain, label, id_column, labels, seed, what, known)
-
-
-def _from_table(
-    data: Any,
-    domain: str | None,
-    label: str | None,
-    id_column: str | None,
-    labels: Any,
-    seed: int,
-    what: str,
-    known: dict[str, Any],
-) -> ArrayDataset:
     table = tables.as_table(data)
     if table is None:
         raise SemblanceError(f"data is a {type(data).__name__}: give a path, the name of a set, an array or a table")
@@ -121,9 +109,16 @@ def _from_table(
         table = table.append_column("labels", pa.array(_column(labels).tolist()))
         label = "labels"
     tables.roles(table, label, id_column)  # a mistyped column is the first thing to say
-    domain = domain or infer(table)
-    if domain != "vectors":
-        raise SemblanceError(f"{what} is a table and cannot be read as {domain}: give the images' folder")
+    chosen: dict[str, Any] = {"label": label, "id_column": id_column, "seed": seed}
+    if (domain or infer(table)) == "images":
+        folder, place = (path.parent, str(path.resolve())) if known else (Path(), "")
+        return from_table(table, folder, what=what, place=place, size=size, progress=progress, **chosen, **known)
+    return _vectors(table, what, known, **chosen)
+
+
+def _vectors(
+    table: pa.Table, what: str, known: dict[str, Any], label: str | None, id_column: str | None, seed: int
+) -> ArrayDataset:
     found = tables.parts(table, label, id_column)
     note = f"domain: vectors (table of {table.num_rows:,} rows, {found.x.shape[1]:,} numbers each)"
     return vectors.from_parts(found, what=what, seed=seed, notes=(note, *found.notes), **known)

@@ -179,6 +179,8 @@ def _why(error: BaseException) -> str:
         return "no image that pillow knows"
     if isinstance(error, Image.DecompressionBombError):
         return "more than 179 megapixels"
+    if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
+        return "no such file"
     return (str(error) or type(error).__name__).splitlines()[0]
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import codecs
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,17 +144,12 @@ def parts(table: pa.Table, label: str | None = None, id_column: str | None = Non
     notes = []
     ids = None
     if found["id"] is not None:
-        ids = _ids(table.column(found["id"]), found["id"])
+        ids = id_values(table.column(found["id"]), found["id"])
     elif id_like := [n for n in table.column_names if n.lower() in ("id", "key") and n != found["label"]]:
         value = _repeated(table.column(id_like[0]))
         notes.append(f"column {id_like[0]!r} holds {value!r} more than once, so rows are numbered instead")
-    kept = [n for n in table.column_names if n not in names and n not in (found["id"], found["split"])]
-    unkept = [n for n in kept if not _is_attribute(_kind(table, n))]
-    notes += [
-        f"column {n!r} ({_kind(table, n)}) is left out: attributes are numbers, text, flags, dates"
-        for n in unkept
-        if n != found["label"]
-    ]
+    others, left_out = attributes(table, {*names, found["id"], found["split"]}, found["label"])
+    notes += left_out
     return Parts(
         x,
         tuple(names) if len(names) == x.shape[1] else (),
@@ -161,9 +157,30 @@ def parts(table: pa.Table, label: str | None = None, id_column: str | None = Non
         found["label"] or "",
         ids,
         None if found["split"] is None else table.column(found["split"]).to_pylist(),
-        table.select([n for n in kept if n not in unkept]),
+        others,
         tuple(notes),
     )
+
+
+def attributes(table: pa.Table, used: Collection[str | None], label: str | None) -> tuple[pa.Table, list[str]]:
+    """The columns that are not used otherwise and can be stored as attributes (the label's too), and a note on each of the
+    others."""
+    kept = [n for n in table.column_names if n not in used]
+    unkept = [n for n in kept if not _is_attribute(_kind(table, n))]
+    notes = [
+        f"column {n!r} ({_kind(table, n)}) is left out: attributes are numbers, text, flags, dates"
+        for n in unkept
+        if n != label
+    ]
+    return table.select([n for n in kept if n not in unkept]), notes
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """A column of text, each value stored once or not."""
+    at = pa.types
+    if at.is_dictionary(kind):
+        kind = kind.value_type
+    return at.is_string(kind) or at.is_large_string(kind) or at.is_string_view(kind)
 
 
 def _kind(table: pa.Table, name: str) -> pa.DataType:
@@ -174,16 +191,12 @@ def _is_attribute(kind: pa.DataType) -> bool:
     at = pa.types
     if at.is_dictionary(kind):
         kind = kind.value_type
-    text = at.is_string(kind) or at.is_large_string(kind) or at.is_string_view(kind)
-    return (
-        text or is_number(kind) or at.is_boolean(kind) or at.is_date(kind) or at.is_timestamp(kind) or at.is_null(kind)
-    )
+    dated = at.is_date(kind) or at.is_timestamp(kind)
+    return is_text(kind) or is_number(kind) or at.is_boolean(kind) or dated or at.is_null(kind)
 
 
 def _differ(column: pa.ChunkedArray) -> bool:
-    text = (
-        pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type)
-    )
+    text = is_text(column.type) and not pa.types.is_dictionary(column.type)
     named = text or pa.types.is_integer(column.type)
     return named and not column.null_count and pc.count_distinct(column).as_py() == len(column)
 
@@ -192,7 +205,8 @@ def _repeated(column: pa.ChunkedArray) -> Any:
     return Counter(column.to_pylist()).most_common(1)[0][0]
 
 
-def _ids(column: pa.ChunkedArray, name: str) -> list[str]:
+def id_values(column: pa.ChunkedArray, name: str) -> list[str]:
+    """A column as ids, each of its own."""
     values = column.to_pylist()
     if None in values or "" in values:
         row = next(i for i, v in enumerate(values) if v in (None, ""))
