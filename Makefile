@@ -41,8 +41,9 @@ lint: install
 
 # The long form of the tests that kill, fill the disk, interrupt and change at random.
 faults: install
+	SEMBLANCE_KILLS=50 $(ONE_THREAD) $(BIN)/python -m pytest tests/space/test_fit.py
 	SEMBLANCE_KILLS=200 SEMBLANCE_SEQUENCES=10000 $(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) \
-	  tests/faults tests/space/test_fit.py tests/memory/test_random_changes.py
+	  tests/faults tests/memory/test_random_changes.py
 
 # Every claim and its sabotaged twin; STALE=1 runs only what changed. Goes on after a failure and ends with docs/EVIDENCE.md.
 claims: install

@@ -295,6 +295,7 @@ class Space:
     def at(self, version: int) -> Space:
         """The space as it was in an older version, for reading: any since the last compaction or fit."""
         past = copy.copy(self)
+        past.__dict__ = {key: self.__dict__[key] for key in ("path", "info", "_module", "model") if key in self.__dict__}
         past.store = Past(self.store, self.store.at(version))
         return past
 
