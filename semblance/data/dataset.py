@@ -35,8 +35,9 @@ class ArrayDataset:
     """Units held in one array or memory map: domains `images` and `vectors`.
 
     targets: `labels` is int64 [N] with -1 for unlabelled (then `classes` names them), or float64 [N] for numbers, or
-    bool [N, K] for several classes per unit. `source` is what the user typed, so that it can be found again; `skipped`
-    says which inputs were left out and why; `notes` are lines to tell the user.
+    bool [N, K] for several classes per unit. `source` is where the data can be found again from anywhere: an absolute
+    path, or the name of a known set; "" for data from memory. `skipped` says which inputs were left out and why;
+    `notes` are lines to tell the user.
     """
 
     domain: str

@@ -5,6 +5,10 @@ size and written to its place in the cache; the next load of unchanged files map
 (`x.bin`, the bytes of uint8 [N, C, H, W], and `facts.json`) that appears by one rename, so that two processes may write
 the same one. Its name holds the folder, the options, and every file's path, size and time of change. The cache is the
 user's cache folder, or the one named by SEMBLANCE_CACHE.
+
+The cache is bounded: when an entry is added, those used longest ago are removed until the others fit into 20 GiB and into
+half of the disk that they could have. An entry that is added is kept whatever its size; one that a process still reads
+stays readable to it.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +33,9 @@ from semblance.errors import Failed, SemblanceError
 
 SMALL = 64
 """Pictures of one common size up to this are kept as they are; all others come to this size unless told."""
+MOST = 20 << 30
+"""Bytes of all entries, and the share of the disk's free bytes (the entries' own counted as free), whichever is less."""
+SHARE = 0.5
 FORMAT = 1
 """Of cache entries; raise it when the same files would decode to other bytes."""
 AT_A_TIME = 256
@@ -60,6 +68,8 @@ def read_pictures(
         entry = cache / f"{where.hexdigest()}-{what.hexdigest()}"
         if not (entry / "facts.json").is_file():
             _write(cache, entry, files, names, size, progress)
+            _prune(cache, entry)
+        _used_now(entry)
         facts = json.loads((entry / "facts.json").read_text(encoding="utf-8"))
         return np.memmap(entry / "x.bin", np.uint8, "r", shape=tuple(facts["shape"])), facts
     except OSError as error:
@@ -109,9 +119,40 @@ def _write(
                 raise
         for old in cache.glob(f"{entry.name.partition('-')[0]}-*"):
             if old != entry:  # the same folder before it changed
-                shutil.rmtree(old, ignore_errors=True)
+                _remove(old)
     finally:
         shutil.rmtree(writing, ignore_errors=True)
+
+
+def _used_now(entry: Path) -> None:
+    """Note when an entry was used; a cache of somebody else's, which can only be read, keeps no such note."""
+    with suppress(PermissionError):
+        os.utime(entry / "facts.json")
+
+
+def _prune(cache: Path, added: Path) -> None:
+    """Remove the entries used longest ago until what is left fits."""
+    found = []
+    for entry in cache.glob("[!.]*"):
+        with suppress(OSError):  # another process removed it meanwhile
+            held = sum(part.stat().st_size for part in entry.iterdir())
+            found.append(((entry / "facts.json").stat().st_mtime_ns, held, entry))
+    total = sum(held for _, held, _ in found)
+    room = min(MOST, int(SHARE * (shutil.disk_usage(cache).free + total)))
+    for _, held, entry in sorted(found):
+        if total <= room:
+            return
+        if entry != added:
+            _remove(entry)
+            total -= held
+
+
+def _remove(entry: Path) -> None:
+    """An entry is gone at once, so that a kill leaves none without its facts."""
+    going = entry.with_name(f".writing-{entry.name}")
+    with suppress(OSError):  # another process removes it, or the system holds on to files that are read
+        os.rename(entry, going)
+        shutil.rmtree(going, ignore_errors=True)
 
 
 def _decode_all(

@@ -97,7 +97,7 @@ def from_folder(
     if label is not None or (beside is not None and beside.label is not None):
         targets = _chosen(label or beside.label, columns)
     return _dataset(
-        found, facts, ids, targets, columns, splits, seed, notes, source=str(root), name=root.resolve().name
+        found, facts, ids, targets, columns, splits, seed, notes, source=str(root.absolute()), name=root.resolve().name
     )
 
 
@@ -121,7 +121,7 @@ def from_files(
     notes = [f"domain: images ({len(ids):,} files)" if len(ids) > 1 else "domain: images (a file)"]
     columns = _columns(ids, facts)
     targets = None if label is None else _chosen(label, columns)
-    source = str(paths[0]) if len(ids) == 1 else ""
+    source = str(Path(paths[0]).absolute()) if len(ids) == 1 else ""
     return _dataset(found, facts, ids, targets, columns, None, seed, notes, source=source, name=Path(paths[0]).stem)
 
 

@@ -73,6 +73,7 @@ def _load(
             dataset = replace(dataset, notes=(*dataset.notes, hint))
         return dataset
     known: dict[str, Any] = {}
+    what = "the data"
     if isinstance(data, str | Path):
         path = Path(data).expanduser()
         if domain == "images" and path.is_dir():
@@ -83,11 +84,10 @@ def _load(
             return from_folder(path, size=size, label=label, id_column=id_column, seed=seed, progress=progress)
         if kind == "image":
             return from_files([path], size=size, label=label, seed=seed)
-        known = {"source": str(data), "name": path.stem}
+        what, known = str(data), {"source": str(path.absolute()), "name": path.stem}
         data = read_arrays(path) if kind == "arrays" else tables.read_table(path)
     elif isinstance(data, list | tuple) and data and all(isinstance(item, str | Path) for item in data):
         return from_files(data, size=size, label=label, seed=seed, progress=progress)
-    what = known.get("source") or "the data"
     if isinstance(data, list | tuple):
         data = _stacked(data)
     data = _as_numpy(data)

@@ -85,6 +85,23 @@ def test_two_folders_of_the_same_files_do_not_share_an_entry(tmp_path):
     assert load(tmp_path / "a").x[0, 0, 0, 0] == 3 and load(tmp_path / "b").x[0, 0, 0, 0] == 4
 
 
+def test_the_cache_keeps_what_was_used_last_and_always_what_was_just_added(photos, cache, monkeypatch):
+    held = {}
+    for number, size in enumerate((4, 5, 6)):
+        before = set(entries(cache))
+        load(photos, size=size)
+        (held[size],) = set(entries(cache)) - before
+        os.utime(cache / held[size] / "facts.json", (number, number))
+    kept = load(photos, size=4)  # the oldest is used again
+    monkeypatch.setattr(decoded, "MOST", sum(f.stat().st_size for f in cache.glob("*/*")) + 1000)
+    load(photos, size=7)
+    assert held[4] in entries(cache) and held[6] in entries(cache) and held[5] not in entries(cache)
+    monkeypatch.setattr(decoded, "MOST", 1)
+    data = load(photos, size=8)
+    assert len(entries(cache)) == 1 and data.x.shape == (10, 3, 8, 8)
+    assert kept.x[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 100, 101, 102, 103, 104]  # still readable to who has it
+
+
 def test_sizes_have_entries_of_their_own(photos, cache):
     assert load(photos, size=4).x.shape == (10, 3, 4, 4)
     assert load(photos, size=(4, 4)).x.shape == (10, 3, 4, 4)

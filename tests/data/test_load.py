@@ -4,6 +4,7 @@ import inspect
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from semblance.contracts import Dataset
 from semblance.data.assemble import assemble, content_hash
@@ -30,6 +31,26 @@ def test_the_seed_draws_the_split_and_the_same_seed_the_same():
 
 def test_named_images_come_in_any_size():
     assert load("digits", size=16).x.shape == (1797, 1, 16, 16)
+
+
+def test_the_source_is_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEMBLANCE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "photos").mkdir()
+    for n in range(3):
+        Image.fromarray(np.full((4, 4), n, np.uint8)).save(tmp_path / "photos" / f"{n}.png")
+    np.save(tmp_path / "z.npy", np.eye(4, dtype=np.float32))
+    (tmp_path / "z.csv").write_text("a,b\n1,2\n3,4\n")
+    (tmp_path / "paths.csv").write_text("path\nphotos/0.png\nphotos/1.png\n")
+    (tmp_path / "elsewhere").mkdir()
+    for typed in ("photos", "photos/1.png", "z.npy", "z.csv", "paths.csv"):
+        monkeypatch.chdir(tmp_path)
+        data = load(typed)
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        again = load(data.source)
+        assert again.source == data.source == str(tmp_path / typed)
+        np.testing.assert_array_equal(again.x, data.x)
+    assert load("digits").source == "digits"
+    assert load(np.zeros((3, 2))).source == ""
 
 
 def test_arguments_of_load_are_explained():

@@ -148,6 +148,18 @@ def test_classify_without_a_labelled_item_says_so(space: Space) -> None:
         space.classify(vectors(1)[0])
 
 
+def test_evaluate_finds_the_baseline_from_another_folder(
+    space: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sb.fit("table.parquet", "icon", epochs=1, out="b.space", label="kind", id_column="key").close()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with sb.load(tmp_path / "b.space") as other:
+        found = other.evaluate()
+    assert found["notes"] == [] and found["metrics"]["knn1"]["baseline"] is not None
+
+
 def test_evaluate_goes_on_without_a_baseline_when_the_data_is_gone(space: Space, tmp_path: Path) -> None:
     (tmp_path / "table.parquet").unlink()
     found = space.evaluate()
@@ -193,6 +205,6 @@ def test_a_folder_that_is_no_space_is_refused(tmp_path: Path) -> None:
 
 def test_the_recipe_file_says_what_was_run(space: Space) -> None:
     said = json.loads((space.path / "recipe.json").read_text())
-    assert said["recipe"] == "as-is"
+    assert said["recipe"] == "as-is@1"
     assert said["data"]["units"] == 60
     assert "torch" in said["environment"]
