@@ -1,5 +1,6 @@
 """Where representations live: stores that survive a kill, and indexes that find the near ones.
 
+associative.py     patterns with blanks as Hebbian couplings: several retrieved at once
 atomic.py          changes to files that neither a kill, a full disk nor a second writer can leave half done
 base_indexes.py    exact, inverted lists and graphs of faiss behind one face, counting distance evaluations
 changes.py         what one commit does to the tables and segments of a space
@@ -11,7 +12,10 @@ conditions.py      what a condition means: a tree that can be compared, printed 
 database.py        the tables of `space.db`, connections to it, and the record that says what the space is
 decision.py        what the neighbours voted, neighbour by neighbour, and which answer that makes
 exact.py           the nearest items by looking at all of them, in blocks
+filtered.py        nearest neighbours inside a condition, at the recall that is asked for
+fused/             filtered search in one compiled call: codes scanned in place, in the order of an attribute
 housekeeping.py    what a writer does after a change and when it opens a space
+indexed.py         filtered search over the versions of a space, by parts that lie in its folder
 masks.py           attributes in memory, and the rows for which a condition is true, without SQL
 model_file.py      tensors and what they are, in one safetensors file named by the hash of its content
 reading.py         what can be asked of a space, of its newest version or of an older one

@@ -23,7 +23,7 @@ from semblance.memory.changes import check_ids, named
 from semblance.memory.conditions import Condition
 from semblance.memory.exact import checked_queries
 from semblance.memory.fused.part import Part
-from semblance.memory.fused.planner import COUNTS, share_at_least
+from semblance.memory.fused.planner import COUNTS, checked_recall, share_at_least
 from semblance.memory.fused.prepared import REAL, Quick, quick
 from semblance.memory.fused.together import Found, Tail, search
 from semblance.memory.masks import Column
@@ -263,10 +263,3 @@ def _with(table: pa.Table, schema: pa.Schema, count: int) -> pa.Table:
     """The table with all columns of a schema, null where it has none."""
     held = [table[f.name].cast(f.type) if f.name in table.column_names else pa.nulls(count, f.type) for f in schema]
     return pa.table(held, schema=schema)
-
-
-def checked_recall(recall: float) -> float:
-    """A recall that can be asked for."""
-    if not 0 < recall <= 1:
-        raise SemblanceError(f"recall is {recall!r}, but it is a share of the true neighbours: above 0, at most 1")
-    return recall

@@ -34,9 +34,13 @@ class Words:
         distinct = pc.unique(column).drop_null()
         ordered = distinct.take(pc.sort_indices(distinct))
         codes = pc.fill_null(pc.index_in(column, value_set=ordered), -1).to_numpy()
+        return cls.sorted(ordered), np.asarray(codes, np.int32)
+
+    @classmethod
+    def sorted(cls, ordered: pa.StringArray) -> Words:
+        """Distinct words that are in order already."""
         step = 1 + len(ordered) // SAMPLE
-        sample = ordered.take(pa.array(np.arange(0, len(ordered), step))).to_pylist()
-        return cls(ordered, sample, step), np.asarray(codes, np.int32)
+        return cls(ordered, ordered.take(pa.array(np.arange(0, len(ordered), step))).to_pylist(), step)
 
     def __len__(self) -> int:
         return len(self.array)

@@ -1,12 +1,15 @@
 """Filtered search in one compiled call: rows in the order of an attribute, their codes scanned in place.
 
-shuffle.py     scores of 64 rows from their 4-bit codes, by the processor's byte shuffle
-kernels.py     a search in one compiled call: exact, by codes, by inverted lists
 codes.py       vectors in four bits a sub-quantiser
-orders.py      rows in the order of an attribute: a condition on it is a stretch
+files.py       a part in a folder, and back as memory maps
+kernels.py     a search in one compiled call: exact, by codes, by inverted lists
 lists.py       inverted lists whose rows ascend
-planner.py     which arm and how deep, from what was measured when the part was built
+orders.py      rows in the order of an attribute: a condition on it is a stretch
 part.py        so many rows with their orders, codes and lists, which never change
+planner.py     which arm and how deep, from what was measured when the part was built
+prepared.py    a condition read once, and then one compiled call a search
+shuffle.py     scores of 64 rows from their 4-bit codes, by the processor's byte shuffle
+together.py    one search over several parts and the rows that no part holds yet
 """
 
 from semblance.lazy import lazy

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from semblance.errors import SemblanceError
 from semblance.memory.fused import kernels
 from semblance.memory.fused.kernels import DEEPEST, NO_WORDS
 from semblance.memory.fused.lists import owners
@@ -105,6 +106,13 @@ class Plan(NamedTuple):
 def share_at_least(recall: float) -> int:
     """The row of SHARES that answers hold who are asked for this recall."""
     return next(i for i, share in enumerate(SHARES) if share >= recall - 1e-9)
+
+
+def checked_recall(recall: float) -> float:
+    """A recall that can be asked for."""
+    if not 0 < recall <= 1:
+        raise SemblanceError(f"recall is {recall!r}, but it is a share of the true neighbours: above 0, at most 1")
+    return recall
 
 
 def calibrate(order: Order, rows: Rows, width: int, seed: int = 0) -> Plan:

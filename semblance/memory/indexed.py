@@ -1,0 +1,219 @@
+"""Indexed: filtered search over the versions of a space, by parts that lie in its folder and can be built anew.
+
+    SPACE/index/GENERATION-NUMBER/    one part (fused/files.py): derived, never the truth
+
+A part holds the items of some rows of one generation. A version of the space asks all parts, each with the rows that
+live in this version, and measures the rows that no part holds. When there are many of those a part is built from them in
+the background, with the smaller parts before it, and written beside them; what it was built from is removed. Where the
+folder cannot be written parts stay in memory. A space of few items, and one whose geometry has no index, is scanned.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from semblance.errors import Failed, SemblanceError
+from semblance.geometry.spaces import space_named
+from semblance.memory.atomic import can_write
+from semblance.memory.conditions import columns_of
+from semblance.memory.exact import checked_queries, scan
+from semblance.memory.fused import files
+from semblance.memory.fused.part import Part
+from semblance.memory.fused.together import Tail, search
+from semblance.memory.masks import Column, true_rows
+from semblance.memory.segments import Floats, Ints
+from semblance.memory.view import Stale, View
+from semblance.memory.where import parse_where
+
+FIRST = 8_192
+"""Rows that no part holds before a part is built; later, an eighth of those that parts hold."""
+INDEXED = ("cosine", "euclidean")
+log = logging.getLogger(__name__)
+
+
+class Near(NamedTuple):
+    """Positions in the view and distances of the nearest items, by query; items that match; what was done."""
+
+    positions: list[Ints]
+    distances: list[Floats]
+    matches: int
+    recall: float
+    plan: str
+
+
+class Seen(NamedTuple):
+    """What one version of the space is to the parts of its generation."""
+
+    version: int
+    parts: tuple[Part, ...]
+    alive: tuple[NDArray[np.bool_] | None, ...]
+    tail: Tail
+    at: Ints  # row -> position, for the rows from `least` on
+    least: int
+
+
+class Indexed:
+    """The parts of one space folder. Any thread may search; one thread builds."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder / "index"
+        self._generation = -1
+        self._parts: dict[str, Part] = {}
+        self._seen: Seen | None = None
+        self._lock = threading.RLock()
+        self._worker: threading.Thread | None = None
+
+    def search(self, view: View, queries: Floats, k: int, where: str | None, recall: float) -> Near:
+        """The k nearest to each query [Q, d] among the items for which the condition is true."""
+        geometry = space_named(str(view.record.manifest["geometry"]))
+        asked = geometry.prepare(checked_queries(queries, view.source.dim, k))
+        condition = None if where is None else parse_where(where, {**_kinds(view), "id": pa.string()})
+        names = () if condition is None else columns_of(condition)
+        if geometry.name not in INDEXED or len(view) < FIRST or ("id" in names and "id" not in view.schema.names):
+            return _scanned(view, asked, k, where)
+        seen = self._of(view)
+        if len(seen.tail.keys) >= max(FIRST, (len(view) - len(seen.tail.keys)) // 8):
+            self._build_aside(view)
+        if not seen.parts:
+            return _scanned(view, asked, k, where)
+        flat = geometry.name == "euclidean"
+        found = search(list(zip(seen.parts, seen.alive, strict=True)), seen.tail, asked, k, condition, recall, flat)
+        positions = [seen.at[line[line >= 0] - seen.least] for line in found.keys]
+        near = []
+        for query, line, rows in zip(asked, found.scores, positions, strict=True):
+            score = line[: len(rows)].astype(np.float64)
+            square = float(query.astype(np.float64) @ query.astype(np.float64))
+            distance = np.sqrt(np.maximum(square - 2 * score, 0)) if flat else np.clip(1 - score, 0, 2)
+            near.append(distance.astype(np.float32))
+        return Near(positions, near, found.matches, found.recall, found.plan)
+
+    def matches_itself(self, view: View, position: int, where: str | None) -> bool:
+        """Whether the item at this position is one for which the condition is true."""
+        if where is None:
+            return True
+        condition = parse_where(where, {**_kinds(view), "id": pa.string()})
+        table = view.attributes(rows=[position])
+        columns = {name: Column.of(table[name], name) for name in table.column_names}
+        columns.setdefault("id", Column.of(pa.array(view.ids([position]))))
+        return bool(true_rows(condition, columns)[0])
+
+    def build(self, view: View) -> None:
+        """Indexes the rows of this version that no part holds; returns when that is done."""
+        seen = self._of(view)
+        if not len(seen.tail.keys):
+            return
+        joined = [name for name, part in self._parts.items() if len(part) <= 2 * len(seen.tail.keys)]
+        covered = [part.keys for name, part in self._parts.items() if name not in joined]
+        rows = np.setdiff1d(view.rows, np.concatenate(covered)) if covered else np.sort(view.rows)
+        positions = seen.at[rows - seen.least]
+        geometry = space_named(str(view.record.manifest["geometry"]))
+        table = view.attributes(rows=positions)
+        columns = {name: Column.of(table[name], name) for name in table.column_names}
+        vectors = geometry.prepare(view.vectors(positions))
+        part = Part.build(rows, vectors, columns, geometry.name == "euclidean")
+        with self._lock:
+            if view.record.generation != self._generation:
+                return
+            number = 1 + max((int(name.rpartition("-")[2]) for name in self._parts), default=-1)
+            name = f"{self._generation}-{number}"
+            kept = {old: held for old, held in self._parts.items() if old not in joined}
+            self._parts, self._seen = {**kept, name: part}, None
+            if can_write(self.folder.parent):
+                self._write(name, part, joined)
+
+    def wait(self) -> None:
+        """Returns when nothing is being built in the background."""
+        worker = self._worker
+        if worker is not None:
+            worker.join()
+
+    def _write(self, name: str, part: Part, joined: list[str]) -> None:
+        """Puts a part beside the others and removes what it was built from, and what other generations left."""
+        unfinished = self.folder / (name + ".unfinished")
+        try:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            files.save(part, unfinished)
+            unfinished.rename(self.folder / name)
+            for old in self.folder.iterdir():
+                if old.name in joined or not old.name.startswith(f"{self._generation}-"):
+                    shutil.rmtree(old, ignore_errors=True)
+        except OSError as error:
+            log.warning("the index of %s stays in memory: %s", self.folder.parent, error)
+
+    def _of(self, view: View) -> Seen:
+        """What this version is to the parts; read from the folder when the generation is a new one."""
+        with self._lock:
+            if view.record.generation != self._generation:
+                self._parts, self._seen = self._read(view.record.generation), None
+                self._generation = view.record.generation
+            if self._seen is None or self._seen.version != view.version:
+                self._seen = _seen(view, tuple(self._parts.values()))
+            return self._seen
+
+    def _read(self, generation: int) -> dict[str, Part]:
+        found: dict[str, Part] = {}
+        for folder in sorted(self.folder.glob(f"{generation}-*")):
+            if not folder.name.endswith(".unfinished"):
+                try:
+                    found[folder.name] = files.load(folder)
+                except Failed as error:
+                    log.warning("%s", error)
+        return found
+
+    def _build_aside(self, view: View) -> None:
+        """Builds in the background, unless that is going on."""
+
+        def work() -> None:
+            try:
+                self.build(view)
+            except Stale:
+                log.info("the space was rewritten while its index was built")
+            except SemblanceError as error:
+                log.warning("the index was not built, so searches scan: %s", error)
+
+        with self._lock:
+            if self._worker is None or not self._worker.is_alive():
+                self._worker = threading.Thread(target=work, name="index", daemon=True)
+                self._worker.start()
+
+
+def _kinds(view: View) -> dict[str, pa.DataType]:
+    return {field.name: field.type for field in view.schema}
+
+
+def _seen(view: View, parts: tuple[Part, ...]) -> Seen:
+    least = int(view.rows.min()) if len(view) else 0
+    at = np.full(int(view.rows.max()) - least + 1 if len(view) else 0, -1, np.int64)
+    at[view.rows - least] = np.arange(len(view))
+    uncovered = np.ones(len(at), np.bool_)
+    alive: list[NDArray[np.bool_] | None] = []
+    for part in parts:
+        inside = (part.keys >= least) & (part.keys < least + len(at))
+        lives = inside.copy()
+        lives[inside] = at[part.keys[inside] - least] >= 0
+        alive.append(None if lives.all() else lives)
+        uncovered[part.keys[inside] - least] = False
+    rows = np.flatnonzero(uncovered & (at >= 0)) + least
+    # Attributes and vectors of many rows are read when they are indexed, not when they are first asked for.
+    few = rows if parts else rows[:0]
+    positions = at[few - least]
+    table = view.attributes(rows=positions)
+    geometry = space_named(str(view.record.manifest["geometry"]))
+    columns = {name: Column.of(table[name], name) for name in table.column_names}
+    tail = Tail(rows, geometry.prepare(view.vectors(positions)), columns)
+    return Seen(view.version, parts, tuple(alive), tail, at, least)
+
+
+def _scanned(view: View, asked: Floats, k: int, where: str | None) -> Near:
+    rows = view.rows_where(where)
+    positions, distances = scan(view.source, rows, asked, k, str(view.record.manifest["geometry"]))
+    plan = f"exact scan of {len(rows):,} of {len(view):,} items"
+    return Near(list(positions), list(distances), len(rows), 1.0, plan)
