@@ -28,10 +28,13 @@ from semblance.errors import SemblanceError
 from semblance.geometry.spaces import Geometry, space_named
 from semblance.heads.neighbours import vote
 from semblance.memory.check import Damage
+from semblance.memory.decision import Decision
 from semblance.memory.exact import scan
 from semblance.memory.reading import Past
 from semblance.memory.store import Store
 from semblance.memory.view import View
+from semblance.recipes.registry import told_name
+from semblance.space import label, tables
 from semblance.space.model import Model
 
 log = logging.getLogger(__name__)
@@ -62,7 +65,7 @@ class Results:
 class Space:
     """A folder of embeddings that can be searched, added to and judged; close it, or use it in a `with`."""
 
-    def __init__(self, path: str | Path, module: nn.Module | None = None):
+    def __init__(self, path: str | Path, module: nn.Module | Model | None = None):
         self.path = Path(path)
         self.store: Store | Past = Store.open(self.path)
         self.info: dict[str, Any] = {}
@@ -99,8 +102,8 @@ class Space:
 
     @property
     def recipe(self) -> str:
-        """The recipe's name, "" for a wrapped module."""
-        return str(self.manifest.get("recipe", ""))
+        """The recipe's name (with its version where that is not today's), "" for a wrapped module."""
+        return told_name(str(self.manifest.get("recipe", "")))
 
     @property
     def geometry(self) -> Geometry:
@@ -120,6 +123,21 @@ class Space:
     def attributes(self, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
         """Attributes in the order of `ids`, of the items that satisfy `where`."""
         return self.store.attributes(columns, where)
+
+    def to_arrow(self, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
+        """Ids, vectors and attributes (all, or those named) of the items that satisfy `where`, as one table with the
+        columns `id`, `vector` and theirs. Vectors are the memory map itself where they lie in one piece."""
+        return self.store.reading(lambda view: tables.to_arrow(view, columns, where))
+
+    def to_frame(self, library: str = "pandas", columns: Sequence[str] | None = None, where: str | None = None) -> Any:
+        """The same as a data frame of pandas, polars or another library that narwhals knows."""
+        return tables.to_frame(self.to_arrow(columns, where), library)
+
+    def export(self, path: str | Path, where: str | None = None) -> None:
+        """Write items (.parquet, .arrow, .npy, .safetensors) or the model (.pt2, .onnx) to a file; the suffix chooses."""
+        from semblance.space.export import export  # the exporters are asked for seldom, and are slow to import
+
+        export(self, path, where)
 
     def embed(self, data: Any) -> tuple[list[str], np.ndarray]:
         """Data -> (ids, vectors [N, d]) by this space's model; nothing is stored."""
@@ -407,6 +425,37 @@ class Space:
         raw = tuple(np.concatenate([pair[i].flatten(1).numpy() for pair in drawn]) for i in range(2))
         return embedded, raw  # type: ignore[return-value]  # tuples of two
 
+    def vote(
+        self,
+        query: Any,
+        k: int | None = None,
+        votes: str | None = None,
+        temperature: float = 0.07,
+        where: str | None = None,
+    ) -> Decision | list[Decision]:
+        """What the nearest labelled items vote for a query, and which of them votes what; a list gives a list.
+
+        k (10) and votes (rank; or plain, distance, softmax) are those of the space's recipe where it has them. Queries are
+        as in `search`; `where` chooses who may vote. An item does not vote for itself.
+        """
+        several = isinstance(query, list | tuple)
+        answers = self._ballot.vote(self, query if several else [query], k, votes, temperature, where)
+        return answers if several else answers[0]
+
+    @cached_property
+    def _ballot(self) -> label.Ballot:
+        return label.Ballot()
+
+    def unlabelled(self, where: str | None = None) -> list[str]:
+        """Ids of the items without a label that satisfy the condition."""
+        return label.unlabelled(self, where)
+
+    def relabel(self, ids: Sequence[str], labels: Sequence[str]) -> None:
+        """Give items these labels, durably on return; the next answer uses them. A label may be a new class."""
+        label.relabel(
+            self, [ids] if isinstance(ids, str) else list(ids), [labels] if isinstance(labels, str) else labels
+        )
+
 
 def _raw(dataset: ArrayDataset, rows: np.ndarray) -> np.ndarray:
     """The input itself, flattened: [n, d] float32."""
@@ -414,6 +463,6 @@ def _raw(dataset: ArrayDataset, rows: np.ndarray) -> np.ndarray:
     return x / 255 if dataset.domain == "images" else x
 
 
-def load(path: str | Path, module: nn.Module | None = None) -> Space:
-    """Open a space; `module` is needed only where it was made by `wrap`."""
+def load(path: str | Path, module: nn.Module | Model | None = None) -> Space:
+    """Open a space; `module`, or `sb.wrap(module, transform)`, is needed only where it was made from a module of yours."""
     return Space(path, module)
