@@ -12,7 +12,9 @@ pretext.py       a task that the data sets itself, whose features are kept
 prototypes.py    tasks of a few support items, the nearest mean answers
 registry.py      `@recipe`, the table that is read without torch, settings and their check
 supervised.py    a backbone, a linear head, cross-entropy
+theory.py        recipes without data: a report computed from an equation
 triplets.py      embeddings in which like is nearer than unlike
+windows.py       embeddings as they are, found again within a window of an attribute
 """
 
 from semblance.lazy import lazy

@@ -44,6 +44,8 @@ class Recipe:
     `encoder` and `head` are lazy parts, called with the data's Shape. `standardise` says whether inputs are brought to
     mean 0 and deviation 1 per channel (images: after division by 255) or taken as they are. `memory` is `batch`
     where peak memory is bounded by the batch and `data` where it grows with the data set (banks, full-batch solvers).
+    Beside an encoder, a recipe that makes an index may say which (`index`: the Shape of the embeddings -> an Index);
+    one that makes a report has nothing but that (`report`).
     """
 
     encoder: Callable[[Shape], Any]
@@ -52,6 +54,8 @@ class Recipe:
     makes: str = "model"
     standardise: bool = True
     memory: str = "batch"
+    index: Callable[[Shape], Any] | None = None
+    report: Callable[[], Any] | None = None
 
 
 @dataclass(frozen=True)
