@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from semblance.errors import Failed, SemblanceError
 from semblance.geometry.spaces import space_named
 from semblance.memory.atomic import can_write
-from semblance.memory.conditions import columns_of
+from semblance.memory.conditions import Condition, columns_of
 from semblance.memory.exact import checked_queries, scan
 from semblance.memory.fused import files
 from semblance.memory.fused.part import Part
@@ -35,6 +35,8 @@ from semblance.memory.where import parse_where
 
 FIRST = 8_192
 """Rows that no part holds before a part is built; later, an eighth of those that parts hold."""
+KEPT = 256
+"""Conditions that are kept as they were read."""
 INDEXED = ("cosine", "euclidean")
 log = logging.getLogger(__name__)
 
@@ -68,6 +70,7 @@ class Indexed:
         self._generation = -1
         self._parts: dict[str, Part] = {}
         self._seen: Seen | None = None
+        self._conditions: dict[tuple[str, pa.Schema], Condition] = {}
         self._lock = threading.RLock()
         self._worker: threading.Thread | None = None
 
@@ -75,7 +78,7 @@ class Indexed:
         """The k nearest to each query [Q, d] among the items for which the condition is true."""
         geometry = space_named(str(view.record.manifest["geometry"]))
         asked = geometry.prepare(checked_queries(queries, view.source.dim, k))
-        condition = None if where is None else parse_where(where, {**_kinds(view), "id": pa.string()})
+        condition = None if where is None else self._parsed(view, where)
         names = () if condition is None else columns_of(condition)
         if geometry.name not in INDEXED or len(view) < FIRST or ("id" in names and "id" not in view.schema.names):
             return _scanned(view, asked, k, where)
@@ -99,11 +102,24 @@ class Indexed:
         """Whether the item at this position is one for which the condition is true."""
         if where is None:
             return True
-        condition = parse_where(where, {**_kinds(view), "id": pa.string()})
+        condition = self._parsed(view, where)
         table = view.attributes(rows=[position])
         columns = {name: Column.of(table[name], name) for name in table.column_names}
         columns.setdefault("id", Column.of(pa.array(view.ids([position]))))
         return bool(true_rows(condition, columns)[0])
+
+    def _parsed(self, view: View, where: str) -> Condition:
+        """The condition over the view's attributes and ids; the last ones are kept, since to read one takes longer than
+        a search."""
+        key = where, view.schema
+        found = self._conditions.get(key)
+        if found is None:
+            kinds = {field.name: field.type for field in view.schema}
+            found = parse_where(where, {**kinds, "id": pa.string()})
+            if len(self._conditions) >= KEPT:
+                self._conditions.clear()
+            self._conditions[key] = found
+        return found
 
     def build(self, view: View) -> None:
         """Indexes the rows of this version that no part holds; returns when that is done."""
@@ -185,10 +201,6 @@ class Indexed:
                 self._worker.start()
 
 
-def _kinds(view: View) -> dict[str, pa.DataType]:
-    return {field.name: field.type for field in view.schema}
-
-
 def _seen(view: View, parts: tuple[Part, ...]) -> Seen:
     least = int(view.rows.min()) if len(view) else 0
     at = np.full(int(view.rows.max()) - least + 1 if len(view) else 0, -1, np.int64)
@@ -205,8 +217,8 @@ def _seen(view: View, parts: tuple[Part, ...]) -> Seen:
     # Attributes and vectors of many rows are read when they are indexed, not when they are first asked for.
     few = rows if parts else rows[:0]
     positions = at[few - least]
-    table = view.attributes(rows=positions)
     geometry = space_named(str(view.record.manifest["geometry"]))
+    table = view.attributes(rows=positions) if len(few) else pa.table({})
     columns = {name: Column.of(table[name], name) for name in table.column_names}
     tail = Tail(rows, geometry.prepare(view.vectors(positions)), columns)
     return Seen(view.version, parts, tuple(alive), tail, at, least)

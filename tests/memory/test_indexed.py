@@ -11,7 +11,9 @@ import pytest
 
 from semblance.memory import indexed
 from semblance.memory.exact import scan
+from semblance.memory.fused.part import Part
 from semblance.memory.indexed import Indexed
+from semblance.memory.masks import Column
 from semblance.memory.store import Store
 from semblance.memory.view import View
 from tests.memory.fused.made import items
@@ -141,3 +143,12 @@ def test_most_neighbours_are_found_at_the_recall_asked_for(store: Store) -> None
     share = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(near.positions, truth, strict=True)])
     assert share > 0.88
     assert near.recall in (0.9, 1.0)
+
+
+def test_an_index_with_one_number_takes_less_than_1_6_times_its_vectors_and_says_what_another_costs() -> None:
+    vectors, table = items(6_000, 128)
+    columns = {name: Column.of(table[name], name) for name in ("score", "year")}
+    one = Part.build(np.arange(6_000), vectors, {"score": columns["score"]})
+    two = Part.build(np.arange(6_000), vectors, columns)
+    assert one.nbytes < 1.6 * vectors.nbytes
+    assert two.nbytes - one.nbytes <= 72 * 6_000

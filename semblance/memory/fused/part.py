@@ -87,6 +87,21 @@ class Part:
         plans = {name: calibrate(order, rows, width, seed) for name, order in orders.items()}
         return cls(keys[place], rows, orders, plans, columns, natural)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all that the part holds."""
+        rows = self.rows
+        arrays: list[NDArray[Any]] = [
+            self.keys,
+            rows.vectors,
+            rows.bias,
+            *rows.lists,
+            *(codes.blocks for codes in rows.list_codes),
+        ]
+        for order in self.orders.values():
+            arrays += [order.rows, order.values, *(codes.blocks for codes in order.codes)]
+        return sum(array.nbytes for array in arrays) + sum(column.nbytes for column in self.columns.values())
+
     def window(self, condition: Condition | None, alive: NDArray[np.bool_] | None = None) -> Window:
         """Where the rows are for which the condition is true, of those that are alive [n], by place (None: all)."""
         name, start, end, rest = self.stretch(condition)
