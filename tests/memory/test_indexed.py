@@ -19,7 +19,13 @@ from semblance.memory.view import View
 from tests.memory.fused.made import items
 
 COUNT, DIM = 3_000, 16
-WHERES = [None, "year between 1950 and 1999", "city = 'Oslo' and score > 0.5", "flag and not city like 'R%'", "score is null"]
+WHERES = [
+    None,
+    "year between 1950 and 1999",
+    "city = 'Oslo' and score > 0.5",
+    "flag and not city like 'R%'",
+    "score is null",
+]
 
 
 @pytest.fixture
