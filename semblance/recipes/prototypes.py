@@ -80,8 +80,10 @@ def prototypical_networks(
 
     ways      classes in a task; with `turns` 4 each stands in it upright and in three turns, so 15 are a task of 60
     shots     support items of each, as many as will be given in use
-    distance  euclidean, cosine, or hyperbolic(0.05): in the Poincare ball of this curvature (20-way, 5 and 1 shots on unseen
-              characters after the claim's 100 episodes, seed 100: 0.68 and 0.40; Euclidean, seed 0: 0.83 and 0.61)
+    distance  euclidean, cosine, or hyperbolic(0.05): in the Poincare ball of this curvature
+
+    Unseen characters of Omniglot small, 20-way, 100 episodes: 5-shot 0.829, 1-shot 0.607 (results/prototypical-networks.json);
+    hyperbolic(0.05), seed 100: 0.677 and 0.398.
     """
     encoder = roomy(backbone, width, distance)
     total = episodes * epochs

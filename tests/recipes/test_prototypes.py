@@ -13,7 +13,6 @@ from semblance.recipes.registry import Recipe
 from semblance.space.model import Model
 from semblance.space.training import train
 
-
 SETTINGS = {
     "backbone": "small",
     "ways": 3,
