@@ -11,6 +11,7 @@ columns.py         attributes between an Arrow table and the columns of an SQLit
 conditions.py      what a condition means: a tree that can be compared, printed and written as SQL
 database.py        the tables of `space.db`, connections to it, and the record that says what the space is
 decision.py        what the neighbours voted, neighbour by neighbour, and which answer that makes
+engines/           the index contract over Qdrant and PostgreSQL with pgvector
 exact.py           the nearest items by looking at all of them, in blocks
 filtered.py        nearest neighbours inside a condition, at the recall that is asked for
 fused/             filtered search in one compiled call: codes scanned in place, in the order of an attribute
