@@ -87,14 +87,14 @@ def test_indexes_that_hold_forgotten_vectors_go_and_those_of_today_stay(tmp_path
     with make(tmp_path / "s") as store:
         derived = tmp_path / "s" / "index"
         derived.mkdir()
-        (derived / "000001-lists.bin").write_bytes(b"vectors of item-0")
-        (derived / "000001-more").mkdir()
-        (derived / "000001-more" / "part").write_bytes(b"vectors of item-0")
+        (derived / "1-lists.bin").write_bytes(b"vectors of item-0")
+        (derived / "1-more").mkdir()
+        (derived / "1-more" / "part").write_bytes(b"vectors of item-0")
         store.add(["new"], numbers(1))
         assert len(list(derived.rglob("*"))) == 3
-        (derived / "000002-lists.bin").write_bytes(b"built ahead of its time by somebody who was killed")
+        (derived / "2-lists.bin").write_bytes(b"built ahead of its time by somebody who was killed")
         store.remove(["item-0"])
-        assert {path.name for path in derived.iterdir()} == {"000001-lists.bin", "000001-more"}
+        assert {path.name for path in derived.iterdir()} == {"1-lists.bin", "1-more"}
         store.compact()
         assert list(derived.iterdir()) == []
 
