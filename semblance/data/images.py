@@ -106,10 +106,12 @@ def from_files(
     *,
     size: Size = None,
     label: str | None = None,
+    labels: Any = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> ArrayDataset:
-    """These files, each of which has to be an image; in memory, without a cache. Ids are the paths as given."""
+    """These files, each of which has to be an image; in memory, without a cache. Ids are the paths as given; `label` names
+    one of the attributes, `labels` are the files' own."""
     ids = [_text(Path(p).as_posix()) for p in paths]
     for path in map(Path, paths):
         if not path.is_file():
@@ -121,6 +123,7 @@ def from_files(
     notes = [f"domain: images ({len(ids):,} files)" if len(ids) > 1 else "domain: images (a file)"]
     columns = _columns(ids, facts)
     targets = None if label is None else _chosen(label, columns)
+    targets = targets if labels is None else labels_of(labels)
     source = str(Path(paths[0]).absolute()) if len(ids) == 1 else ""
     return _dataset(found, facts, ids, targets, columns, None, seed, notes, source=source, name=Path(paths[0]).stem)
 
@@ -147,28 +150,26 @@ def from_table(
     **known: Any,
 ) -> ArrayDataset:
     """The images that a column of paths names, relative to `root` or absolute. `place` names the cache's entry."""
-    column = _path_column(table, what)
-    found_roles = roles(table, label, id_column)
-    paths = [_text(v.replace("\\", "/")) if v else "" for v in table.column(column).to_pylist()]
-    names = [path or f"row {row}" for row, path in enumerate(paths)]
+    column, role = _path_column(table, what), roles(table, label, id_column)
+    key, label, split = role["id"] or column, role["label"], role["split"]
+    paths = [v.replace("\\", "/") if v else "" for v in table.column(column).to_pylist()]
     files = [root.resolve() / path for path in paths]
     place = place or "table " + hashlib.blake2b("\0".join(map(str, files)).encode(), digest_size=16).hexdigest()
+    names = [path or f"row {row}" for row, path in enumerate(paths)]
     found, facts = read_pictures(files, names, place, size, progress)
-    kept = facts["kept"]
-    rows = table.take(pa.array(kept, pa.int64()))
-    own = found_roles["id"]
-    ids = [names[i] for i in kept] if own in (None, column) else id_values(rows.column(own), own)
-    others, notes = attributes(
-        rows, {column if own in (None, column) else own, found_roles["split"]}, found_roles["label"]
+    rows, names = table.take(pa.array(facts["kept"], pa.int64())), [names[i] for i in facts["kept"]]
+    others, left_out = attributes(rows, {key, split}, label)
+    return _dataset(
+        found,
+        facts,
+        names if key == column else id_values(rows.column(key), key),
+        None if label is None else labels_of(rows.column(label), label),
+        _columns(names, facts) | {name: others.column(name) for name in others.column_names},
+        None if split is None else from_words(rows.column(split).to_pylist()),
+        seed,
+        [f"domain: images (table of {table.num_rows:,} rows, paths in column {column!r})", *left_out],
+        **known,
     )
-    columns = _columns([names[i] for i in kept], facts)
-    columns |= {name: others.column(name) for name in others.column_names}
-    targets = (
-        None if found_roles["label"] is None else labels_of(rows.column(found_roles["label"]), found_roles["label"])
-    )
-    splits = None if found_roles["split"] is None else from_words(rows.column(found_roles["split"]).to_pylist())
-    notes = [f"domain: images (table of {table.num_rows:,} rows, paths in column {column!r})", *notes]
-    return _dataset(found, facts, ids, targets, columns, splits, seed, notes, **known)
 
 
 def _path_column(table: pa.Table, what: str) -> str:
