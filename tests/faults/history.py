@@ -92,11 +92,11 @@ def check_tidy(store: Store) -> None:
     assert {file.name for file in store.path.iterdir()} <= known
 
 
-def write(path: str) -> None:
-    """Writes version after version, and says on stdout which are durable."""
+def write(path: str, pipe: int = 1) -> None:
+    """Writes version after version, and says in a pipe (or on stdout) which are durable."""
     with Store.open(Path(path), write=True) as store:
         while True:
-            os.write(sys.stdout.fileno(), f"{store.version}\n".encode())
+            os.write(pipe, f"{store.version}\n".encode())
             step(store)
 
 

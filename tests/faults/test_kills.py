@@ -43,16 +43,24 @@ def killed_writer(path: Path, words: int, share: float) -> int:
     The moment is counted in what the writer does, not in seconds: so many changes, and then a share of the time that
     the last one took, on this machine and at this hour.
     """
-    with history_of(path, "write") as writer:
-        assert writer.stdout is not None
-        lines, heard = b"", []
+    out, into = os.pipe()
+    writer = os.fork()
+    if writer == 0:
+        try:
+            history.write(str(path), into)
+        finally:
+            os._exit(1)
+    os.close(into)
+    heard = []
+    with os.fdopen(out, "rb") as pipe:
+        lines = b""
         for _ in range(words):
-            lines += writer.stdout.readline()
+            lines += pipe.readline()
             heard.append(time.monotonic())
         time.sleep(share * (heard[-1] - heard[-2] if words > 1 else 0.01))
-        writer.send_signal(signal.SIGKILL)
-        lines += writer.stdout.read()
-        assert writer.wait() == -signal.SIGKILL
+        os.kill(writer, signal.SIGKILL)
+        lines += pipe.read()
+    assert os.WTERMSIG(os.waitpid(writer, 0)[1]) == signal.SIGKILL
     return int(lines.split()[-1])
 
 
