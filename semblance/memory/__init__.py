@@ -9,11 +9,15 @@ checksums.py       a CRC-32 of every MiB of an append-only file
 classifier.py      labelled items are stored, their votes are the answer, and editing the memory is all the learning
 columns.py         attributes between an Arrow table and the columns of an SQLite table
 conditions.py      what a condition means: a tree that can be compared, printed and written as SQL
+creation.py        a folder becomes an empty space at once
 database.py        the tables of `space.db`, connections to it, and the record that says what the space is
 decision.py        what the neighbours voted, neighbour by neighbour, and which answer that makes
 engines/           the index contract over Qdrant and PostgreSQL with pgvector
 exact.py           the nearest items by looking at all of them, in blocks
+filter_graph.py    a walk over a neighbour graph that measures only what passes a filter
+filter_protocol.py filters by sort and selectivity, curves of cost over recall, and a planner that learns from them
 filtered.py        nearest neighbours inside a condition, at the recall that is asked for
+filters.py         the sorts of filters, and five methods that say which of them they answer
 fused/             filtered search in one compiled call: codes scanned in place, in the order of an attribute
 housekeeping.py    what a writer does after a change and when it opens a space
 indexed.py         filtered search over the versions of a space, by parts that lie in its folder
