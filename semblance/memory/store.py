@@ -28,9 +28,10 @@ import pyarrow as pa
 from semblance.errors import Failed, SemblanceError
 from semblance.geometry.spaces import space_named
 from semblance.memory import changes, check, database, view
-from semblance.memory.atomic import UNFINISHED, WriterLock, all_or_nothing, can_write, sync_folder
+from semblance.memory.atomic import WriterLock, all_or_nothing, can_write
 from semblance.memory.changes import free_entries
 from semblance.memory.check import Damage
+from semblance.memory.creation import make_space
 from semblance.memory.housekeeping import begin_forgetting, fold, sweep
 from semblance.memory.model_file import write_model
 from semblance.memory.reading import Reading
@@ -75,36 +76,13 @@ class Store(Reading):
     @classmethod
     def create(cls, path: str | Path, *, dim: int, geometry: str, domain: str, manifest: Mapping[str, Any]) -> Store:
         """An empty space in a folder that is new or empty, open for writing."""
-        folder = Path(path)
         space_named(geometry)
         if dim < 1:
             raise SemblanceError(f"dim is {dim}, but a vector has at least one number")
-        if (folder / "space.db").exists():
-            raise SemblanceError(f"{folder}: is a space already: open it for writing, or name another folder")
-        if folder.exists() and not folder.is_dir():
-            raise SemblanceError(f"{folder}: is a file, and a space is a folder: name another one")
-        # What a creation leaves that was killed before its last step.
-        own = {"writer.lock", "segments", "model", "space.db" + UNFINISHED, f"space.db{UNFINISHED}-journal"}
-        own |= {f"space.db{UNFINISHED}-wal", f"space.db{UNFINISHED}-shm"}
-        if folder.exists() and any(entry.name not in own for entry in folder.iterdir()):
-            raise SemblanceError(f"{folder}: is not empty and no space: name a new or empty folder")
         entries = {"dim": dim, "geometry": geometry, "domain": domain, "created": _now(), "changed": _now()}
         entries |= {"model": None, "recipe_hash": None}
-        record = database.Record(0, 0, {**free_entries(manifest), **entries}, {}, pa.schema([]), [])
-        with all_or_nothing(folder):
-            for part in (folder, folder / "segments", folder / "model"):
-                part.mkdir(parents=True, exist_ok=True)
-            lock = WriterLock(folder)
-            try:
-                unfinished = folder / ("space.db" + UNFINISHED)
-                for left in folder.glob("space.db" + UNFINISHED + "*"):
-                    left.unlink()
-                database.make(unfinished, record)
-                unfinished.rename(folder / "space.db")
-                sync_folder(folder)
-                sync_folder(folder.parent)
-            finally:
-                lock.release()
+        folder = Path(path)
+        make_space(folder, database.Record(0, 0, {**free_entries(manifest), **entries}, {}, pa.schema([]), []))
         return cls(folder, write=True)
 
     @classmethod
@@ -131,9 +109,7 @@ class Store(Reading):
         if self._writer is not None:
             self._writer.close()  # the last connection of all folds the log in
             self._writer = None
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        self._let_go()
 
     # ------------------------------------------------------------------------------------------------ reading
 
@@ -160,16 +136,22 @@ class Store(Reading):
                     self._passing = True
             self._held += 1
             try:
-                if self._writer is None:
-                    with all_or_nothing(self.path):
+                with all_or_nothing(self.path):
+                    self.refresh()
+                    if self._writer is None:
                         self._writer = database.connect(self._db, write=True)
                         self._tidy()
                 yield self
             finally:
                 self._held -= 1
                 if self._passing and not self._held:
-                    self._lock.release()
-                    self._lock, self._passing = None, False
+                    self._passing = False
+                    self._let_go()
+
+    def _let_go(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def _may_write(self) -> None:
         if not can_write(self.path):

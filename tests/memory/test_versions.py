@@ -176,6 +176,18 @@ def test_a_store_for_reading_writes_for_a_while_and_lets_others_write_between(tm
     assert not (tmp_path / "s" / "space.db-wal").exists()
 
 
+def test_a_closed_store_is_not_written(tmp_path: Path) -> None:
+    make(tmp_path / "s").close()
+    space = Store.open(tmp_path / "s")
+    with space.writing():
+        space.add(["new"], numbers(1))
+    space.close()
+    with pytest.raises(SemblanceError, match="was closed: open it again"), space.writing():
+        raise AssertionError("the block ran")
+    with Store.open(tmp_path / "s", write=True) as other:  # and nobody holds the lock
+        assert other.count == 31
+
+
 def test_a_space_of_the_format_before_is_read_and_written(tmp_path: Path) -> None:
     """What the first spaces lacked: checksums, and the note of the oldest version."""
     make(tmp_path / "s").close()
