@@ -1,8 +1,11 @@
 """The faces of the library: the command line and its pictures.
 
 cli.py         the verbs
+asking.py      a question on stderr, an answer from stdin
 data.py        the verbs of `semblance data`
 flags.py       what every verb shares: global flags, exit codes, one line for what goes wrong
+label.py       the verb `label`: votes shown, accepted or corrected
+label_cascade.py  `label --cascade`: a person answers about samples, a model does the rest
 progress.py    a bar on stderr where a person looks on
 tables.py      tables on stdout
 pictures.py    neighbours, losses and views as pictures

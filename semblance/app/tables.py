@@ -82,3 +82,10 @@ def neighbours(query: str, answer: Mapping[str, Any]) -> None:
         for found in answer["results"]
     ]
     show(f"{query}: {answer['plan']}, {answer['matches']:,} match", ["id", "distance", *columns], rows, right=(1,))
+
+
+def votes(title: str, decision: Any) -> None:
+    """What an item's neighbours voted, one by one, and what that makes."""
+    rows = [[v.id, v.label, number(v.distance, 4), f"{100 * v.share:.1f}%"] for v in decision.neighbours]
+    show(title, ["neighbour", "label", "distance", "share of the vote"], rows, right=(2, 3))
+    print("votes: " + ", ".join(f"{name} {100 * share:.0f}%" for name, share in decision.shares.items()))

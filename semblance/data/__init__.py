@@ -6,6 +6,7 @@ blocks.py      a compiled loop over many rows, shared out to threads in blocks
 dataset.py     units with their ids, targets, attributes and splits, read by position
 decoded.py     image files -> one array of bytes, in bounded memory
 domains.py     which kind of data each input is, its default recipe, and what `rank` compares on it
+duplicates.py  items so alike that they are one
 images.py      images in a folder, with what their places, their heads and a table beside them say
 labels.py      labels as people have them -> one of three columns of numbers
 load.py        whatever the user has -> a dataset, with the domain inferred and said

@@ -3,11 +3,13 @@
 backprop.py      one gradient of one objective through the whole network, a first-order optimiser, a schedule
 checkpoint.py    weights, optimiser and place in one file
 devices.py       where to compute, in which precision and memory format, and how the process keeps its memory
+label_cascade.py people answer about samples, a model answers where it is sure, and they are asked about the rest
 loop.py          the one loop that every rule with a `step` trains through
 parts.py         network, objective, training data as batches, budget
 solve.py         what has a closed form, or a library's solver, instead of gradient steps
 survey.py        look at all training units once before learning from batches of them
 watch.py         all items mapped to nearly one direction, or to a few
+workers.py       the answers of several people become one, and people are told apart by their errors
 """
 
 from semblance.lazy import lazy
@@ -25,6 +27,10 @@ __getattr__, __dir__, __all__ = lazy(
         "SolveHead": "solve",
         "Nothing": "solve",
         "Surveyed": "survey",
+        "Cascade": "label_cascade",
+        "Rules": "label_cascade",
+        "judge_answers": "workers",
+        "Simulated": "workers",
         "choose_device": "devices",
         "keep_pages": "devices",
     },

@@ -3,10 +3,12 @@
 as_is.py         embeddings that exist already
 backbones.py     a backbone by name, and the width that objectives and heads will meet
 branches.py      two views of a picture, one predicting the other, without negatives
+cascade.py       features learned without labels, then questions to people about samples
 catalogue.py     the catalogue's table as shipped
 contrast.py      who counts as a neighbour, and among how many one is chosen: simclr, supcon and kin
 frozen.py        a net learns some labels, then a linear machine on its frozen features answers
 hopfield.py      retrieval of stored patterns as an encoder: bags, words with motifs, small tables
+memory.py        a frozen encoder, and a space whose stored items vote
 neighbours.py    nearest neighbours beside a trained classifier
 pretext.py       a task that the data sets itself, whose features are kept
 prototypes.py    tasks of a few support items, the nearest mean answers

@@ -4,6 +4,7 @@ card.py        the README.md in a space's folder
 choose.py      which recipe, and does it suit the data: asked once, before anything is trained
 columns.py     what a dataset's targets and splits become in a space: columns that can be filtered by
 fit.py         data in, a searchable space out
+label.py       the neighbours' votes for an item, and labels that are corrected
 model.py       a trained network with what it takes to feed it
 plan.py        what a fit would take, found by a few real steps on the real data
 rank.py        which published method suits this data
