@@ -15,9 +15,10 @@ decision.py        what the neighbours voted, neighbour by neighbour, and which 
 engines/           the index contract over Qdrant and PostgreSQL with pgvector
 exact.py           the nearest items by looking at all of them, in blocks
 filter_graph.py    a walk over a neighbour graph that measures only what passes a filter
+filter_methods.py  six orders of work for filtered search, and which sorts of filters each answers
 filter_protocol.py filters by sort and selectivity, curves of cost over recall, and a planner that learns from them
 filtered.py        nearest neighbours inside a condition, at the recall that is asked for
-filters.py         the sorts of filters, and five methods that say which of them they answer
+filters.py         the sorts of filters, what passes them, and what a method says of itself
 fused/             filtered search in one compiled call: codes scanned in place, in the order of an attribute
 housekeeping.py    what a writer does after a change and when it opens a space
 indexed.py         filtered search over the versions of a space, by parts that lie in its folder

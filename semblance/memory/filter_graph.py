@@ -47,18 +47,19 @@ class FilterGraph:
         self._walks = 0
 
     def search(
-        self, query: Floats, k: int, passing: NDArray[np.bool_], beam: int, rng: np.random.Generator
+        self, query: Floats, k: int, passing: NDArray[np.bool_], beam: int, rng: np.random.Generator, starts: int = 0
     ) -> tuple[Floats, Ints]:
-        """One query [d] -> at most k distances and positions, nearest first, all of them passing."""
+        """One query [d] -> at most k distances and positions, nearest first, all of them passing. `starts`: so many (0: as
+        many as the beam)."""
         at = np.flatnonzero(passing)
         if not len(at):
             return np.empty(0, np.float32), np.empty(0, np.int64)
         beam = max(beam, k)
-        starts = at if len(at) <= beam else at[rng.integers(0, len(at), beam)]
+        first = at if len(at) <= beam else at[rng.integers(0, len(at), starts or beam)]
         self._walks += 1
         query = np.ascontiguousarray(query, np.float32)
         square, near, measured = _walk(
-            self.vectors, self.links, passing, starts, query, beam, self._seen, self._walks, FEW, MOST
+            self.vectors, self.links, passing, first, query, beam, self._seen, self._walks, FEW, MOST
         )
         self.evaluations += measured
         return np.sqrt(square[:k]), near[:k]

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from semblance.errors import SemblanceError
 from semblance.memory.base_indexes import Floats, Ints
 from semblance.memory.conditions import And, Between, Compare, Or
+from semblance.memory.filter_methods import BEAMS
 from semblance.memory.filters import (
-    BEAMS,
     Attribute,
     Attributes,
     Filter,

@@ -12,31 +12,20 @@ from semblance.errors import SemblanceError
 from semblance.memory.base_indexes import Graph
 from semblance.memory.conditions import And, Between, Compare, Or
 from semblance.memory.filter_graph import FilterGraph, ground_links
+from semblance.memory.filter_methods import FilterFirst, InTraversal, LabelGraph, PerLabel, SearchFirst, Windows
 from semblance.memory.filter_protocol import (
     Planner,
     Point,
     Statistics,
     at,
     cheapest,
-    curves_report,
     curve,
+    curves_report,
     drawn_attributes,
     drawn_stratum,
     pareto,
 )
-from semblance.memory.filters import (
-    Attribute,
-    FilterFirst,
-    InTraversal,
-    Member,
-    PerLabel,
-    SearchFirst,
-    Sets,
-    Unanswerable,
-    Windows,
-    passing,
-    sort_of,
-)
+from semblance.memory.filters import Attribute, Member, Sets, Unanswerable, passing, sort_of
 
 N, D = 1200, 8
 RNG = np.random.default_rng(0)
@@ -50,6 +39,7 @@ METHODS: dict[str, Any] = {
     "in-traversal": InTraversal(VECTORS, ATTRIBUTES, Graph(VECTORS, neighbours=16)),
     "windows": Windows(VECTORS, ATTRIBUTES, GRAPH, BASE, ["weight", "added"], cutoff=60),
     "per-label": PerLabel(VECTORS, ATTRIBUTES, BASE, least=50),
+    "label-graph": LabelGraph(VECTORS, ATTRIBUTES, GRAPH),
 }
 FILTERS = [
     Compare("shop", "=", 0),
