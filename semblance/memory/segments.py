@@ -5,6 +5,10 @@ that was killed may have left them, and the next one writes over them. Vectors a
 sequence of all rows of all segments; removed items leave slots that nobody points at until the space is compacted.
 A file that is shorter than its named length, or gone, takes only its own rows along: whoever asks for one of those is
 told the file and what to do, and all others stay readable.
+
+Vectors are mapped, never read as a whole: searching, changing and compacting a space take memory for some seven blocks of
+`BLOCK` rows and for the rows and ids of its items (tests/memory/test_memory_bound.py holds 400 MB of vectors to 256 MB).
+The pages of the maps belong to the operating system, which takes them back when it needs them.
 """
 
 from __future__ import annotations
