@@ -95,7 +95,7 @@ def file_hash(path: Path) -> str:
 def recipe_files(entry: str) -> list[Path]:
     """The files of the recipes that belong to an entry, by the shipped table."""
     modules = (
-        {row.module for row in registry.table().values() if row.entry == entry} if registry.TABLE.exists() else set()
+        {row.module for row in registry.own().values() if row.entry == entry} if registry.TABLE.exists() else set()
     )
     return [PACKAGE.parent / (module.replace(".", "/") + ".py") for module in sorted(modules)]
 

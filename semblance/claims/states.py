@@ -30,14 +30,16 @@ def verdicts() -> dict[str, str]:
 
 
 def rows(family: str | None = None) -> list[dict[str, Any]]:
-    """Every catalogue entry and every free configuration: {name, entry, family, title, domains, needs, makes, rank, state}.
+    """Every catalogue entry, every free configuration and every recipe of another package: {name, entry, family, title,
+    domains, needs, makes, rank, state, package}.
 
     An entry with several recipes has a row for each; one without has its id for a name and None where only a recipe could
-    tell. Free configurations have no entry, family, rank or claim.
+    tell. Free configurations have no entry, family, rank or claim, and so have the recipes of other packages, which are
+    not imported for this; `package` is None for ours.
     """
     found = verdicts()
     of_entry: dict[str | None, list[registry.Entry]] = {}
-    for recipe in registry.table().values():
+    for recipe in registry.own().values():
         of_entry.setdefault(recipe.entry, []).append(recipe)
     listed = []
     for entry in registry.catalogue():
@@ -45,14 +47,16 @@ def rows(family: str | None = None) -> list[dict[str, Any]]:
         about = {"entry": entry["id"], "family": entry["family"], "title": entry["title"], "rank": entry["rank"]}
         listed += [_row(recipe, state, **about) for recipe in of_entry.get(entry["id"], [None])]
     listed += [_row(recipe, "built", title=recipe.paper) for recipe in of_entry.get(None, [])]
+    for recipe in registry.others().values():
+        listed.append(_row(recipe, "built", title=recipe.paper, package=registry.package_of(recipe.name)))
     return [row for row in listed if family is None or row["family"] == family]
 
 
 def details(name: str) -> dict[str, Any]:
     """What the table knows of one recipe beyond its row: paper, summary, settings with their defaults."""
-    recipe = registry.table().get(name)
-    if recipe is None:
+    if name not in registry.table():
         return {"paper": None, "summary": None, "settings": None}
+    recipe = registry.row_of(name)
     return {"paper": recipe.paper, "summary": recipe.summary, "settings": dict(recipe.settings)}
 
 
@@ -68,15 +72,18 @@ def _row(
     family: str | None = None,
     title: str = "",
     rank: int | None = None,
+    package: str | None = None,
 ) -> dict[str, Any]:
+    known = recipe if recipe and recipe.makes else None  # of another package only the name may be known
     return {
         "name": recipe.name if recipe else entry,
         "entry": entry,
         "family": family,
         "title": title,
-        "domains": list(recipe.domains) if recipe else None,
-        "needs": list(recipe.needs) if recipe else None,
-        "makes": recipe.makes if recipe else None,
+        "domains": list(known.domains) if known else None,
+        "needs": list(known.needs) if known else None,
+        "makes": known.makes if known else None,
         "rank": rank,
         "state": state,
+        "package": package,
     }

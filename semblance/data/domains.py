@@ -1,7 +1,8 @@
 """Domains: which kind of data each input is, which recipe it gets by default, which ones `rank` compares on it.
 
 One table, `DOMAINS`; a later domain is one row more. What has no row yet is known by its look all the same (`ELSEWHERE`),
-and gets a clear answer. Where two domains fit, the user chooses by `--domain`.
+and gets a clear answer. Where two domains fit, the user chooses by `--domain`. Other packages bring rows of their own
+(plugged.py), with a loader for their kinds of files.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from semblance.data import plugged
 from semblance.data.arrays import domain_of, read_arrays
 from semblance.data.dataset import ArrayDataset
 from semblance.data.images import SUFFIXES, image_files, path_columns
@@ -26,14 +28,20 @@ from semblance.errors import SemblanceError, unknown
 class Domain:
     """A row. `files` are the suffixes that lead here by themselves, `fits` says whether a table's columns do and names
     them, `reads` says all of it in words. `default` picks the recipe for a dataset; `ranked` are the recipes that `rank`
-    runs when none is named (those whose needs are met)."""
+    runs when none is named (those whose needs are met).
+
+    A row of another package has a loader, `load(path, label=, id_column=, size=, seed=) -> ArrayDataset`. Its datasets are
+    of the domain `makes`: one of ours, whose defaults they then have, or "" for the row's own name. The items of a domain
+    of its own are numbers [N, d]."""
 
     name: str
     reads: str
     files: frozenset[str]
-    fits: Callable[[pa.Table], list[str]]
-    default: Callable[[ArrayDataset], str]
-    ranked: tuple[str, ...]
+    fits: Callable[[pa.Table], list[str]] = lambda table: []
+    default: Callable[[ArrayDataset], str] = lambda dataset: ""
+    ranked: tuple[str, ...] = ()
+    load: Callable[..., ArrayDataset] | None = None
+    makes: str = ""
 
 
 def _for_images(dataset: ArrayDataset) -> str:
@@ -89,6 +97,9 @@ def infer(data: Any) -> str:
     """The domain of a path or an object, by file kind, columns and shape."""
     if isinstance(data, str | Path):
         path = Path(data)
+        other = plugged.loader(path)
+        if other is not None:
+            return other.makes or other.name
         kind = kind_of(path)
         if kind in ("folder", "image"):
             return "images"
@@ -146,16 +157,17 @@ def kind_of(path: Path) -> str:
             raise not_built(domain, str(path))
     raise SemblanceError(
         f"{path} is of no known kind ({suffix or 'no suffix'}): give a folder of images, .npy, .npz, .csv or .parquet"
+        + (f", or {others}" if (others := plugged.suffixes()) else "")
     )
 
 
 def built(domain: str, what: str = "the data") -> str:
-    """This domain, if it has a row."""
-    if domain in DOMAINS:
+    """This domain, if it has a row, here or in another package."""
+    if domain in DOMAINS or domain in plugged.names():
         return domain
     if domain in NAMES:
         raise not_built(domain, what)
-    raise unknown("domain", domain, DOMAINS)
+    raise unknown("domain", domain, [*DOMAINS, *plugged.names()])
 
 
 def _check_folder(path: Path) -> None:
@@ -210,12 +222,20 @@ def labelled(dataset: ArrayDataset) -> float:
 
 def default_recipe(dataset: ArrayDataset) -> str:
     """The recipe that `fit` takes when none is named."""
-    return DOMAINS[dataset.domain].default(dataset)
+    name = row_of(dataset.domain).default(dataset)
+    if not name:
+        raise SemblanceError(f"the domain {dataset.domain} has no default recipe: name one by --recipe")
+    return name
 
 
 def rank_set(dataset: ArrayDataset) -> list[str]:
     """The recipes that `rank` runs when none is named."""
-    return [name for name in DOMAINS[dataset.domain].ranked if name not in NEED_LABELS or labelled(dataset) > 0]
+    return [name for name in row_of(dataset.domain).ranked if name not in NEED_LABELS or labelled(dataset) > 0]
+
+
+def row_of(domain: str) -> Domain:
+    """The row of a domain, ours or another package's."""
+    return DOMAINS[built(domain)] if domain in DOMAINS else plugged.row_of(built(domain))
 
 
 def not_built(domain: str, what: str) -> SemblanceError:

@@ -10,9 +10,11 @@ frozen.py        a net learns some labels, then a linear machine on its frozen f
 hopfield.py      retrieval of stored patterns as an encoder: bags, words with motifs, small tables
 memory.py        a frozen encoder, and a space whose stored items vote
 neighbours.py    nearest neighbours beside a trained classifier
+plugged.py       recipes of other packages, by entry points
 pretext.py       a task that the data sets itself, whose features are kept
 prototypes.py    tasks of a few support items, the nearest mean answers
 registry.py      `@recipe`, the table that is read without torch, settings and their check
+rows.py          a row of the table of recipes, and tables on disk
 supervised.py    a backbone, a linear head, cross-entropy
 theory.py        recipes without data: a report computed from an equation
 triplets.py      embeddings in which like is nearer than unlike

@@ -6,6 +6,9 @@ from the decorators by `python -m semblance.recipes.registry` and a test holds i
 
 A name is a promise of its defaults. When they change, the recipe gets a new `version`, and `superseded` keeps what the one
 before had, so that `simsiam@1` stays what it was; a plain name is the newest version. What is stored names the version.
+
+Other packages join by entry points (`semblance/plugins.py`); `python -m semblance.recipes.registry PACKAGE` writes the
+table that such a package ships.
 """
 
 from __future__ import annotations
@@ -14,14 +17,19 @@ import importlib
 import inspect
 import json
 import pkgutil
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from semblance.data.dataset import Shape
 from semblance.errors import SemblanceError, unknown
+from semblance.plugins import TABLE as SHIPPED
+from semblance.plugins import offered
+from semblance.recipes import plugged
+from semblance.recipes.rows import Entry, read_rows, write_rows
 
 TABLE = Path(__file__).with_name("table.json")
 CATALOGUE = Path(__file__).with_name("catalogue.json")
@@ -56,33 +64,6 @@ class Recipe:
     memory: str = "batch"
     index: Callable[[Shape], Any] | None = None
     report: Callable[[], Any] | None = None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A row of the table. `settings` maps each argument to its default; `module` is where the function stands.
-
-    `superseded` maps an older version to the defaults it had that the next one changed.
-    """
-
-    name: str
-    entry: str | None
-    paper: str
-    domains: tuple[str, ...]
-    needs: tuple[str, ...]
-    makes: str
-    module: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    summary: str = ""
-    version: int = 1
-    superseded: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    def defaults(self, version: int) -> dict[str, Any]:
-        """What this version gave every argument: today's values, with the changes since taken back."""
-        found = dict(self.settings)
-        for older in range(self.version - 1, version - 1, -1):
-            found |= self.superseded[str(older)]
-        return found
 
 
 _DECORATED: dict[str, tuple[Entry, Callable[..., Recipe]]] = {}
@@ -126,7 +107,10 @@ def recipe(
             version=len(older) + 1,
             superseded=older,
         )
-        _DECORATED[name] = (row, function)
+        function.row = row  # type: ignore[attr-defined]
+        held = _DECORATED.get(name)
+        if held is None or _is_ours(row) or not _is_ours(held[0]):  # another package's name never replaces ours
+            _DECORATED[name] = (row, function)
         return function
 
     return register
@@ -138,14 +122,28 @@ def decorated() -> dict[str, Entry]:
     for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__)):
         if module != "registry":
             importlib.import_module(f"semblance.recipes.{module}")
-    return {name: row for name, (row, _) in sorted(_DECORATED.items())}
+    return {name: row for name, (row, _) in sorted(_DECORATED.items()) if _is_ours(row)}
 
 
 @cache
-def table() -> dict[str, Entry]:
+def own() -> dict[str, Entry]:
     """The table as shipped, name -> row; needs no torch."""
-    rows = json.loads(TABLE.read_text())
-    return {r["name"]: Entry(**{**r, "domains": tuple(r["domains"]), "needs": tuple(r["needs"])}) for r in rows}
+    return read_rows(TABLE)
+
+
+def table() -> dict[str, Entry]:
+    """Name -> row, of our recipes and of those that installed packages offer (which are not imported)."""
+    return {**own(), **others()}
+
+
+def others() -> dict[str, Entry]:
+    """The rows of other packages' recipes. One whose package ships no table knows its name only: `makes` is ""."""
+    return plugged.rows(own())
+
+
+def package_of(name: str) -> str | None:
+    """The installed package that offers this recipe; None for ours."""
+    return plugged.package_of(name, own())
 
 
 @cache
@@ -157,9 +155,12 @@ def catalogue() -> tuple[dict[str, Any], ...]:
 def row_of(name: str) -> Entry:
     """The row of a recipe, by its name with or without a version, whose settings are that version's defaults."""
     plain, at, number = name.partition("@")
-    if plain not in table():
-        raise unknown("recipe", plain, table())
-    row = table()[plain]
+    rows = table()
+    if plain not in rows:
+        raise unknown("recipe", plain, rows)
+    row = rows[plain]
+    if not row.makes:  # of a package that ships no table: only its code knows more
+        row = plugged.loaded(plain, own())[0]
     if not at:
         return row
     if number not in {str(version) for version in range(1, row.version + 1)}:
@@ -176,7 +177,8 @@ def stored_name(name: str) -> str:
 def told_name(stored: str) -> str:
     """The name that people read: without the version where it is today's. What has none comes from version 1."""
     plain, _, number = stored.partition("@")
-    if plain not in table() or str(table()[plain].version) == (number or "1"):
+    rows = own() if plain in own() else table()
+    if plain not in rows or str(rows[plain].version) == (number or "1"):
         return plain
     return f"{plain}@{number or 1}"
 
@@ -214,22 +216,46 @@ def _as_kind(what: str, value: Any, default: Any) -> Any:
 def build(name: str, **settings: Any) -> Recipe:
     """The recipe of this name (`simsiam`, or `simsiam@1` for that version's defaults), imported only now."""
     checked, row = check_settings(name, settings), row_of(name)
-    importlib.import_module(row.module)
     # Only a version that is named puts its defaults in: today's are the function's own.
     older = dict(row.settings) if "@" in name else {}
-    return _DECORATED[row.name][1](**{**older, **checked})
+    return _function(row)(**{**older, **checked})
+
+
+def _function(row: Entry) -> Callable[..., Recipe]:
+    if row.name not in own() and row.name in offered("recipes", own()):
+        return plugged.loaded(row.name, own())[1]
+    importlib.import_module(row.module)
+    return _DECORATED[row.name][1]
+
+
+def _is_ours(row: Entry) -> bool:
+    return row.module.startswith("semblance.")
 
 
 def write_table() -> None:
     """Generate `table.json` from the decorators."""
-    rows = [
-        {**vars(row), "domains": list(row.domains), "needs": list(row.needs), "settings": dict(row.settings)}
-        for row in decorated().values()
-    ]
-    TABLE.write_text(json.dumps(rows, indent=1) + "\n")
+    write_rows(TABLE, decorated().values())
+
+
+def write_shipped(package: str) -> Path:
+    """Generate the table of recipes that another, installed package ships, from its entry points."""
+    module = importlib.import_module(package)
+    if not hasattr(module, "__path__"):
+        raise SemblanceError(f"{package} is one file, and a table needs a package's folder: make it a package")
+    names = [o.name for o in offered("recipes", own()).values() if o.module.partition(".")[0] == package]
+    if not names:
+        raise SemblanceError(
+            f"{package} offers no recipes: name them under entry points semblance.recipes, and install it"
+        )
+    path = Path(module.__path__[0]) / SHIPPED
+    write_rows(path, [plugged.loaded(name, own())[0] for name in names])
+    return path
 
 
 if __name__ == "__main__":
     from semblance.recipes import registry  # the decorators register there, not in __main__
 
-    registry.write_table()
+    if sys.argv[1:]:
+        print(registry.write_shipped(sys.argv[1]))
+    else:
+        registry.write_table()
