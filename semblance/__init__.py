@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = lazy(
         "load": "space.space",
         "rank": "space.rank",
         "wrap": "space.wrap",
+        "Embedder": "space.embedder",
         "recipes": "claims.states:rows",
         "data": "data:",
         "Model": "space.model",

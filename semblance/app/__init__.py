@@ -3,6 +3,7 @@
 cli.py         the verbs
 asking.py      a question on stderr, an answer from stdin
 data.py        the verbs of `semblance data`
+export.py      the verb `export`
 flags.py       what every verb shares: global flags, exit codes, one line for what goes wrong
 label.py       the verb `label`: votes shown, accepted or corrected
 label_cascade.py  `label --cascade`: a person answers about samples, a model does the rest

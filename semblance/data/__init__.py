@@ -10,10 +10,12 @@ duplicates.py  items so alike that they are one
 images.py      images in a folder, with what their places, their heads and a table beside them say
 labels.py      labels as people have them -> one of three columns of numbers
 load.py        whatever the user has -> a dataset, with the domain inferred and said
+map_style.py   map-style datasets of torch -> arrays by role
 mining.py      which triples of a batch are worth looking at
 moments.py     what lazy parts need to know of the data before they are built
 named.py       real data known by name, bundled with a library or lying in the data folder
 pictures.py    any file pillow reads, or an array -> uint8 [C, H, W] of the asked size
+plugged.py     domains of other packages: loaders for kinds of files that ours do not read
 prepare.py     from stored units to what encoders read, x -> (x - mean) / std per channel or column
 samplers.py    which units stand together in a batch
 sidecar.py     what else is known of each file, joined by its name

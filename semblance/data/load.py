@@ -3,7 +3,9 @@
 a folder of images, an image, a list of images        images.py
 .npy, .npz, NumPy arrays, tensors                     arrays.py
 .csv, .parquet, data frames of any library            tables.py, then vectors.py, or images.py for a column of image paths
+map-style datasets of torch                           map_style.py
 the name of a known set                               named.py
+a kind of file that another package reads             plugged.py
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from semblance.data import named, tables, vectors
+from semblance.data import map_style, named, plugged, tables, vectors
 from semblance.data.arrays import from_arrays, read_arrays
 from semblance.data.dataset import ArrayDataset
-from semblance.data.domains import built, infer, kind_of
+from semblance.data.domains import built, infer, kind_of, row_of
 from semblance.data.images import from_files, from_folder, from_table
 from semblance.data.moments import shape_of
 from semblance.errors import SemblanceError
@@ -49,9 +51,10 @@ def load(
     if domain is not None:
         built(domain, f"--domain {domain}")
     if isinstance(data, ArrayDataset):
+        _refuse(labels, "a dataset")
         return data
     dataset = _load(data, domain, label, id_column, size, labels, seed, progress)
-    if domain is not None and dataset.domain != domain:
+    if domain is not None and dataset.domain not in (domain, row_of(domain).makes):
         raise SemblanceError(f"the data is {dataset.domain} and cannot be read as {domain}: leave --domain out")
     return dataset
 
@@ -67,6 +70,7 @@ def _load(
     progress: Callable[[int, int, str], None] | None,
 ) -> ArrayDataset:
     if named.is_name(data):
+        _refuse(labels, "a known set")
         dataset = named.read(data, label=label, size=size, seed=seed)
         if Path(data).exists():
             hint = f"{data} is the known set: for the file or folder of this name say ./{data}"
@@ -76,20 +80,28 @@ def _load(
     what = "the data"
     if isinstance(data, str | Path):
         path = Path(data).expanduser()
+        other = plugged.loader(path, domain)
+        if other is not None:
+            _refuse(labels, f"a file of the domain {other.name}")
+            return plugged.read(other, path, label=label, id_column=id_column, size=size, seed=seed)
         if domain == "images" and path.is_dir():
             kind = "folder"
         else:
             kind = kind_of(path)
         if kind == "folder":
+            _refuse(labels, "a folder")
             return from_folder(path, size=size, label=label, id_column=id_column, seed=seed, progress=progress)
         if kind == "image":
-            return from_files([path], size=size, label=label, seed=seed)
+            return from_files([path], size=size, label=label, labels=labels, seed=seed)
         what, known = str(data), {"source": str(path.absolute()), "name": path.stem}
         data = read_arrays(path) if kind == "arrays" else tables.read_table(path)
     elif isinstance(data, list | tuple) and data and all(isinstance(item, str | Path) for item in data):
-        return from_files(data, size=size, label=label, seed=seed, progress=progress)
+        return from_files(data, size=size, label=label, labels=labels, seed=seed, progress=progress)
     if isinstance(data, list | tuple):
         data = _stacked(data)
+    if map_style.is_map_style(data):
+        data = map_style.read_items(data)
+    map_style.refuse_streams(data)
     data = _as_numpy(data)
     if isinstance(data, np.ndarray):
         data = {"x": data}
@@ -122,6 +134,11 @@ def _vectors(
     found = tables.parts(table, label, id_column)
     note = f"domain: vectors (table of {table.num_rows:,} rows, {found.x.shape[1]:,} numbers each)"
     return vectors.from_parts(found, what=what, seed=seed, notes=(note, *found.notes), **known)
+
+
+def _refuse(labels: Any, what: str) -> None:
+    if labels is not None:
+        raise SemblanceError(f"labels= goes with arrays, tables and files; {what} has its own: name them by label=")
 
 
 def _stacked(items: list[Any] | tuple[Any, ...]) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from semblance.contracts import Batch
+from semblance.contracts import Batch, Encoder
 from semblance.errors import SemblanceError
 from semblance.geometry.spaces import Geometry, Sphere
 
@@ -37,10 +37,10 @@ class Wrapped(nn.Module):
     def embed(self, batch: Batch) -> Tensor:
         """x [N, ...] -> [N, dim]; an answer of another form is refused."""
         z = self.forward(batch)
-        items = len(batch["x"])
+        items = batch["x"].shape[0]  # len() would make a number of it, and bind an export to one batch size
         if isinstance(z, Tensor) and z.ndim == 4:
             z = z.mean((2, 3))
-        if not isinstance(z, Tensor) or z.ndim != 2 or len(z) != items:
+        if not isinstance(z, Tensor) or z.ndim != 2 or z.shape[0] != items:
             answer = f"a tensor of shape {tuple(z.shape)}" if isinstance(z, Tensor) else f"a {type(z).__name__}"
             raise SemblanceError(
                 f"the wrapped module answered {items} items with {answer}: "
@@ -53,6 +53,11 @@ class Wrapped(nn.Module):
             )
         self._dim = z.shape[1]
         return z
+
+
+def encoder_of(module: nn.Module) -> Any:
+    """A module as an encoder: itself where it is one (it has `embed`, `dim` and `geometry`), else wrapped."""
+    return module if isinstance(module, Encoder) else Wrapped(module)
 
 
 class AtStage(nn.Module):

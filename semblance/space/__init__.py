@@ -3,12 +3,15 @@
 card.py        the README.md in a space's folder
 choose.py      which recipe, and does it suit the data: asked once, before anything is trained
 columns.py     what a dataset's targets and splits become in a space: columns that can be filtered by
+embedder.py    a recipe as a scikit-learn estimator
+export.py      a space's items or its model as files that other programs read
 fit.py         data in, a searchable space out
 label.py       the neighbours' votes for an item, and labels that are corrected
 model.py       a trained network with what it takes to feed it
 plan.py        what a fit would take, found by a few real steps on the real data
 rank.py        which published method suits this data
 space.py       a folder of embeddings that is searched, added to and judged
+tables.py      a space as an Arrow table or a data frame
 training.py    a dataset and a recipe in, a model out
 wrap.py        a network of the user's own, trained elsewhere, as a Semblance model
 """
@@ -26,6 +29,7 @@ __getattr__, __dir__, __all__ = lazy(
         "load": "space",
         "Model": "model",
         "wrap": "wrap",
+        "Embedder": "embedder",
         "rank": "rank",
         "Ranking": "rank",
         "train": "training",

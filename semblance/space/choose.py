@@ -10,7 +10,7 @@ import numpy as np
 from semblance.data.dataset import ArrayDataset
 from semblance.data.domains import default_recipe
 from semblance.errors import SemblanceError
-from semblance.recipes.registry import Recipe, build, check_settings, table
+from semblance.recipes.registry import Recipe, build, check_settings, row_of, stored_name, table, told_name
 from semblance.space.model import Model
 
 
@@ -19,9 +19,9 @@ def choose(dataset: ArrayDataset, recipe: str | None, given: Mapping[str, Any]) 
 
     Refused where the data lacks what the recipe needs, with the recipes that would do.
     """
-    name = recipe or default_recipe(dataset)
+    name = told_name(stored_name(recipe or default_recipe(dataset)))
     settings = check_settings(name, given)
-    row = table()[name]
+    row = row_of(name)
     if dataset.domain not in row.domains:
         fitting = sorted(r.name for r in table().values() if dataset.domain in r.domains)
         raise SemblanceError(

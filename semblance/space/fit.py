@@ -27,6 +27,7 @@ from semblance.errors import Failed, SemblanceError
 from semblance.learning.devices import keep_pages
 from semblance.learning.watch import warning
 from semblance.memory.store import Store
+from semblance.recipes.registry import stored_name
 from semblance.space.card import write_card
 from semblance.space.choose import choose, suits
 from semblance.space.columns import attributes_of, label_kind
@@ -45,6 +46,7 @@ def fit(
     out: str | Path | None = None,
     domain: str | None = None,
     label: str | None = None,
+    labels: Any = None,
     id_column: str | None = None,
     size: int | None = None,
     seed: int = 0,
@@ -61,16 +63,19 @@ def fit(
 ) -> Space:
     """Learn a space from data.
 
-    data: a folder of images, a table, an array, a dataset or the name of a known set. recipe: a name from
-    `sb.recipes()` (default: the domain's), or a model from `sb.wrap`. out: the folder to write (default: NAME.space
-    here, numbered if taken). epochs bound the training, or seconds (by the clock: not reproducible). Further keywords
-    are the recipe's settings. `progress(done, total, text)` and `say(line)` tell what happens. Raises SemblanceError
-    for whatever is wrong with the input and Interrupted after Ctrl-C, with everything saved for `resume=True`.
+    data: a folder of images, a table of any library, an array, a dataset (ours, or a map-style one of torch) or the name of
+    a known set. label names the column of labels; `labels` are the labels of arrays themselves. recipe: a name from
+    `sb.recipes()` (default: the domain's; `simsiam@1` keeps the defaults of that version), or a model from `sb.wrap`. out:
+    the folder to write (default: NAME.space here, numbered if taken). epochs bound the training, or seconds (by the clock:
+    not reproducible). Further keywords are the recipe's settings. `progress(done, total, text)` and `say(line)` tell what
+    happens. Raises SemblanceError for whatever is wrong with the input and Interrupted after Ctrl-C, with everything saved
+    for `resume=True`.
     """
     started = time.monotonic()
     say = say or (lambda line: None)
     keep_pages()
-    dataset = load_data(data, domain=domain, label=label, id_column=id_column, size=size, seed=seed, progress=progress)
+    reading: dict[str, Any] = {"domain": domain, "label": label, "id_column": id_column, "size": size}
+    dataset = load_data(data, labels=labels, seed=seed, progress=progress, **reading)
     for note in dataset.notes:
         say(note)
     target = _target(out, dataset, overwrite, resume)
@@ -80,7 +85,7 @@ def fit(
         suits(recipe, dataset)
     else:
         name, settings, chosen = choose(dataset, recipe, settings)
-    options = {"label": label, "id_column": id_column, "size": size, "domain": dataset.domain}
+    options = {**reading, "domain": dataset.domain}
     asked = {"epochs": epochs, "seconds": seconds, "device": device, "precision": precision}
     record = _record(dataset, name, settings, seed, asked, options)
     if seconds is not None:
@@ -190,7 +195,7 @@ def _record(
     """What was run, on what, where: the content of recipe.json. Its hash names the run (not how long it may take)."""
     record: dict[str, Any] = {
         "format": RECORD_FORMAT,
-        "recipe": name,
+        "recipe": stored_name(name),
         "settings": dict(settings),
         "seed": seed,
         "data": {

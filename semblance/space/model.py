@@ -1,7 +1,8 @@
 """Model: a trained network with what it takes to feed it: from data of its domain to embeddings and answers.
 
 On disk a model is one safetensors file: tensors, and in the header the recipe's name and settings, the data's shape and
-the class names as JSON. Loading builds the recipe's parts again and fills them, so no code is ever read from a file.
+the class names as JSON. Loading builds the recipe's parts again and fills them, so no code is ever read from a file. A
+recipe's name is kept with its version, so that other defaults tomorrow build what was trained today.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from semblance.data.dataset import ArrayDataset, Shape
 from semblance.data.load import load as load_data
 from semblance.data.prepare import Prepare
 from semblance.data.views import default_views
-from semblance.encoders.wrapped import Wrapped
+from semblance.encoders.files import module_of
+from semblance.encoders.wrapped import encoder_of
 from semblance.errors import SemblanceError
 from semblance.geometry.spaces import Geometry
 from semblance.learning.devices import autocast, choose_device, precision_for
 from semblance.learning.parts import INIT, VIEWS, Network, chance, torch_chance
-from semblance.recipes.registry import Recipe, build
+from semblance.recipes.registry import Recipe, build, stored_name, told_name
 
 FORMAT = 1
 BLOCK = 512  # items embedded at a time, fewer where they are large (see Model.block)
@@ -36,7 +38,8 @@ BLOCK = 512  # items embedded at a time, fewer where they are large (see Model.b
 
 @dataclass
 class Model:
-    """A network and how to feed it. `recipe` and `settings` name what it was built from ("" for a wrapped module)."""
+    """A network and how to feed it. `recipe` and `settings` name what it was built from ("" for a wrapped module, whose
+    `origin` says what it can be built again from, where that is known)."""
 
     network: Network
     shape: Shape
@@ -48,6 +51,7 @@ class Model:
     history: list[dict[str, float]] = field(default_factory=list)
     device: str = "cpu"
     precision: str = "float32"
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def dim(self) -> int:
@@ -113,18 +117,29 @@ class Model:
     def drawn_views(self, dataset: ArrayDataset, rows: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
         """Two drawn views of the images at these rows, prepared, `block` at a time. The same views for every model."""
         draw = default_views(self.shape)
+        channels = self.shape.item[0]
+        plain = Prepare(replace(self.shape, mean=(0.0,) * channels, std=(1.0,) * channels), True)
+        between: bool | None = None  # whether the user's transform takes values between bytes
         for start in range(0, len(rows), self.block):
             x = conform(torch.from_numpy(np.array(dataset.x[rows[start : start + self.block]])), self.shape)
             chances = (torch_chance(0, VIEWS, 0, start, number) for number in range(2))
             if isinstance(self.prepare, Prepare):
                 first, second = (draw(x, draws, self.prepare) for draws in chances)
             else:
-                # A transform of the user's takes stored pixels, so the views are brought back to those.
-                channels = self.shape.item[0]
-                plain = Prepare(replace(self.shape, mean=(0.0,) * channels, std=(1.0,) * channels), True)
-                pixels = ((draw(x, draws, plain) * 255).round().clamp(0, 255).to(torch.uint8) for draws in chances)
-                first, second = map(self.prepare, pixels)
+                # A transform of the user's takes stored pixels, so the views are brought back to their scale.
+                pixels = [(draw(x, draws, plain) * 255).clamp(0, 255) for draws in chances]
+                if between is None:
+                    between = self._takes_values_between(x[:2])
+                first, second = (self.prepare(p if between else p.round().to(torch.uint8)) for p in pixels)
             yield first, second
+
+    def _takes_values_between(self, x: Tensor) -> bool:
+        """Whether the transform answers 0..255 as float32 as it answers the same as bytes. Where it does not (it divides
+        bytes by 255 and floats by nothing, it looks values up), drawn views are rounded to bytes first."""
+        try:
+            return torch.allclose(self.prepare(x.float()).float(), self.prepare(x).float(), rtol=1e-4, atol=1e-4)
+        except Exception:  # the user's code, which may raise anything about a type it was not written for
+            return False
 
     def embed_views(self, dataset: ArrayDataset, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The embeddings [n, dim] of two drawn views."""
@@ -149,13 +164,18 @@ class Model:
 
     def header(self) -> dict[str, Any]:
         """What, beside the tensors, makes this model again."""
+        wraps = {
+            "origin": dict(self.origin),
+            "transform": not (isinstance(self.prepare, Prepare) or self.prepare is as_stored),
+        }
         return {
             "format": FORMAT,
-            "recipe": self.recipe,
+            "recipe": stored_name(self.recipe),
             "settings": dict(self.settings),
             "shape": asdict(self.shape),
             "classes": list(self.classes),
             "precision": self.precision,
+            **({} if self.recipe else wraps),
         }
 
     def tensors(self) -> dict[str, Tensor]:
@@ -166,9 +186,15 @@ class Model:
         """Write one safetensors file."""
         save_file(self.tensors(), path, metadata={"semblance": json.dumps(self.header())})
 
+    def export(self, path: str | Path) -> None:
+        """Write the model as .pt2 (torch.export) or .onnx, compared with this one first; see export.py."""
+        from semblance.space.export import export_model
+
+        export_model(self, path)
+
     @classmethod
-    def load(cls, path: str | Path, module: nn.Module | None = None) -> Model:
-        """Read a model; `module` is needed for one that came from `wrap`, whose code lies outside Semblance."""
+    def load(cls, path: str | Path, module: nn.Module | Model | None = None) -> Model:
+        """Read a model; `module` (or `sb.wrap(module, transform)`) is needed for one whose code lies outside Semblance."""
         try:
             with safe_open(path, framework="pt") as file:
                 header = (file.metadata() or {}).get("semblance")
@@ -183,7 +209,7 @@ class Model:
 
     @classmethod
     def from_tensors(
-        cls, tensors: Mapping[str, Tensor], header: Mapping[str, Any], module: nn.Module | None = None
+        cls, tensors: Mapping[str, Tensor], header: Mapping[str, Any], module: nn.Module | Model | None = None
     ) -> Model:
         """The model of this header, filled with these tensors."""
         if int(header["format"]) > FORMAT:
@@ -193,11 +219,23 @@ class Model:
         stored = header["shape"]
         kept: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
         shape = Shape(**kept)
-        if header["recipe"]:
-            recipe = build(header["recipe"], **header["settings"])
+        called, origin = told_name(header["recipe"]), header.get("origin") or {}
+        prepare: Callable[[Tensor], Tensor] = Prepare(shape, True)
+        if called:
+            recipe = build(called, **header["settings"])
             network, prepare = assemble(recipe, shape, seed=0), Prepare(shape, recipe.standardise)
+        elif isinstance(module, Model):
+            network, prepare = module.network, module.prepare
+        elif header.get("transform"):
+            raise SemblanceError(
+                "this model was wrapped with a transform of yours: give it again too, as load(path, sb.wrap(module, "
+                "transform))"
+            )
         elif module is not None:
-            network, prepare = Network(Wrapped(module)), Prepare(shape, True)
+            network = Network(encoder_of(module))
+        elif origin:
+            network = Network(encoder_of(module_of(origin, tensors)))
+            prepare = as_stored if origin.get("onnx") == "uint8" else prepare
         else:
             raise SemblanceError("this model wraps a module of yours: give it again, as load(path, module=...)")
         try:
@@ -211,15 +249,17 @@ class Model:
             layout: Any = {"memory_format": precision_for(choose_device("cpu"), header["precision"]).memory_format}
             network.to(**layout)
         except RuntimeError as error:
+            what = f"recipe {called!r}" if called else "the module"
             raise SemblanceError(
-                f"the weights do not fit recipe {header['recipe']!r} ({str(error).splitlines()[-1].strip()}): "
+                f"the weights do not fit {what} ({str(error).splitlines()[-1].strip()}): "
                 "they come from another recipe or version"
             ) from error
         return cls(
             network=network.eval(),
             shape=shape,
             prepare=prepare,
-            recipe=header["recipe"],
+            recipe=called,
+            origin=origin,
             settings=header["settings"],
             classes=tuple(header["classes"]),
             precision=header["precision"],
@@ -232,6 +272,11 @@ def assemble(recipe: Recipe, shape: Shape, seed: int) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(chance(seed, INIT).integers(2**63)))
         return Network(recipe.encoder(shape), None if recipe.head is None else recipe.head(shape))
+
+
+def as_stored(x: Tensor) -> Tensor:
+    """The preparation of a network that takes the stored items themselves."""
+    return x
 
 
 def conform(x: Tensor, shape: Shape) -> Tensor:

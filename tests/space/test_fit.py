@@ -98,7 +98,9 @@ def test_a_module_of_ones_own_makes_a_space(tmp_path: Path) -> None:
         assert space.vectors.shape == (96, 6)
         first = space.vectors.copy()
         assert 0 <= space.evaluate(pictures())["metrics"]["view_recall1"]["value"] <= 1
-    with sb.load(tmp_path / "own.space", module=module) as again:
+    with pytest.raises(SemblanceError, match="transform of yours"), sb.load(tmp_path / "own.space", module) as alone:
+        _ = alone.model  # the module alone would be fed with something else than it was fitted on
+    with sb.load(tmp_path / "own.space", module=model) as again:
         np.testing.assert_allclose(again.model.embed(pictures()), first, atol=1e-5)
     with sb.load(tmp_path / "own.space") as without, pytest.raises(SemblanceError, match="module"):
         _ = without.model
