@@ -2,6 +2,7 @@
 
 cli.py         the verbs
 asking.py      a question on stderr, an answer from stdin
+compact.py     the verb `compact`
 data.py        the verbs of `semblance data`
 export.py      the verb `export`
 flags.py       what every verb shares: global flags, exit codes, one line for what goes wrong

@@ -5,7 +5,7 @@
        other part is held out for good
     3  from the held-out answers that lie in the pool, two thresholds:
        yes above the lowest one at which the precision's lower bound is at least `precision`
-       no  below the highest one under which at most `missed` of the pool's positives lie, by an upper bound
+       no  below the highest one under which at most `missed` of all positives lie, by an upper bound, in every round
     4  what lies between is the next pool; once it is small, people answer it whole
 
 The bounds are Clopper and Pearson's for the rate r of yes among the held-out answers of a region, put right for people's
