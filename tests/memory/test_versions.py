@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +178,25 @@ def test_a_store_for_reading_writes_for_a_while_and_lets_others_write_between(tm
     assert not (tmp_path / "s" / "space.db-wal").exists()
 
 
+def test_a_writer_that_is_soon_done_is_waited_for(tmp_path: Path) -> None:
+    make(tmp_path / "s").close()
+    with Store.open(tmp_path / "s") as one, Store.open(tmp_path / "s") as two:
+        done = threading.Event()
+
+        def write() -> None:
+            with two.writing(patience=60):
+                two.add(["second"], numbers(1))
+            done.set()
+
+        with one.writing():
+            thread = threading.Thread(target=write)
+            thread.start()
+            assert not done.wait(0.05)
+            one.add(["first"], numbers(1))
+        thread.join()
+        assert done.is_set() and one.refresh().ids()[-2:] == ["first", "second"]
+
+
 def test_a_closed_store_is_not_written(tmp_path: Path) -> None:
     make(tmp_path / "s").close()
     space = Store.open(tmp_path / "s")
@@ -191,8 +212,6 @@ def test_a_closed_store_is_not_written(tmp_path: Path) -> None:
 def test_a_space_of_the_format_before_is_read_and_written(tmp_path: Path) -> None:
     """What the first spaces lacked: checksums, and the note of the oldest version."""
     make(tmp_path / "s").close()
-    import sqlite3
-
     connection = sqlite3.connect(tmp_path / "s" / "space.db")
     connection.execute("ALTER TABLE segments DROP COLUMN sums")
     connection.execute("UPDATE space SET manifest = json_remove(manifest, '$.oldest', '$.dead')")
