@@ -11,6 +11,7 @@ label_cascade.py  `label --cascade`: a person answers about samples, a model doe
 progress.py    a bar on stderr where a person looks on
 tables.py      tables on stdout
 pictures.py    neighbours, losses and views as pictures
+upgrade.py     the verb `upgrade`
 vectors.py     what `embed` writes and `search` reads
 """
 

@@ -16,6 +16,7 @@ from semblance.app import compact, tables
 from semblance.app import data as named
 from semblance.app import export as exporting
 from semblance.app import label as labelling
+from semblance.app import upgrade as upgrading
 from semblance.app.flags import Face, at_least, run, verb
 from semblance.errors import Interrupted, SemblanceError
 from semblance.recipes.registry import check_settings
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.add_typer(named.app, name="data")
 compact.add_to(app)
 exporting.add_to(app)
+upgrading.add_to(app)
 labelling.add_to(app)
 
 Data = Annotated[str, typer.Argument(help="A folder of images, a .npy/.npz/.csv/.parquet file, or a known set's name.")]

@@ -30,6 +30,7 @@ sharded.py         several indexes that answer as one
 store.py           a SPACE folder, of which `space.db` is the truth and which changes by one commit at a time
 usefulness.py      which stored items vote wrongly; they are removed, or heard less
 values.py          what a user compares a column with, as the column stores it
+upgrade.py     a space of an older format, as a copy in today's
 view.py            one version of a space, for reading
 where.py           a small language of conditions over attributes, read into checked trees, with question marks
 window.py          nearest neighbours in a window of a number: six ways to ask a tree of indexes, and overlapping buckets

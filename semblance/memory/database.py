@@ -103,7 +103,7 @@ def make(path: Path, record: Record) -> None:
 
 
 def check_format(path: Path, connection: sqlite3.Connection) -> None:
-    """Refuses what is no space and what a newer Semblance wrote."""
+    """Refuses what is no space, what a newer Semblance wrote, and what an older one did (upgrade.py)."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION:
@@ -112,6 +112,10 @@ def check_format(path: Path, connection: sqlite3.Connection) -> None:
         raise SemblanceError(
             f"{path.parent}: was written by a newer Semblance (format {version}, this one reads up to {FORMAT}): "
             "upgrade Semblance"
+        )
+    if version < FORMAT:
+        raise SemblanceError(
+            f"{path.parent}: has the older format {version}: semblance upgrade {path.parent} --out COPY makes it today's"
         )
 
 
