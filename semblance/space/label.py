@@ -44,6 +44,18 @@ class Ballot:
             self._read = (version, codes, names)
         return self._read[1], self._read[2]
 
+    def changed(self, before: int, now: View, rows: Ints, labels: Sequence[str]) -> None:
+        """These items were given other labels, and nothing else happened since the version `before`: what was read is put
+        right instead of read again."""
+        if self._read is None or self._read[0] != before:
+            return
+        _, codes, names = self._read
+        every = ordered({*names, *labels})
+        place = {name: number for number, name in enumerate(every)}
+        moved = np.array([*(place[name] for name in names), -1], np.int64)[codes]  # -1, nobody's, is the last
+        moved[rows] = [place[label] for label in labels]
+        self._read = (now.record.version, moved, every)
+
     def vote(
         self,
         space: Space,
@@ -90,18 +102,23 @@ class Ballot:
         return space.store.reading(ask)
 
 
-def labels_of(view: View) -> list[str | None]:
-    """Every item's label, None where there is none. Refused where labels are numbers, or several to an item."""
+def check_labels(view: View) -> None:
+    """Refuses labels that are numbers, or several to an item."""
     kind = view.manifest.get("labels", "none")
     if kind in ("number", "classes"):
         several = "several classes to an item" if kind == "classes" else "numbers"
         raise SemblanceError(f"the labels of this space are {several}: only one class to an item can be voted for")
-    if LABEL not in view.schema.names:
-        return [None] * len(view)
-    if not pa.types.is_string(view.schema.field(LABEL).type):
+    if LABEL in view.schema.names and not pa.types.is_string(view.schema.field(LABEL).type):
         raise SemblanceError(
             f"attribute 'label' is {view.schema.field(LABEL).type} and no class: fit the space with --label COLUMN"
         )
+
+
+def labels_of(view: View) -> list[str | None]:
+    """Every item's label, None where there is none."""
+    check_labels(view)
+    if LABEL not in view.schema.names:
+        return [None] * len(view)
     found: list[str | None] = view.attributes([LABEL]).column(LABEL).to_pylist()
     return [label or None for label in found]
 
@@ -142,18 +159,18 @@ def relabel(space: Space, ids: Sequence[str], labels: Sequence[str]) -> None:
     given = [checked_label(label) for label in labels]
     with space.store.writing() as store:
         view = store.refresh()
-        labels_of(view)  # refuses labels of another kind
-        for id in ids:
-            view.row_of(id)  # unknown ones are named before the classes change
+        check_labels(view)
+        rows = np.array([view.row_of(id) for id in ids], np.int64)  # unknown ones are named before the classes change
         know_classes(store, given)
         store.update(list(ids), pa.table({LABEL: pa.array(given, pa.string())}))
+        space._ballot.changed(view.record.version, store.refresh(), rows, given)
 
 
 def add_labelled(space: Space, path: str, label: str) -> str:
     """Adds the one item of a file with this label; returns its id."""
     name = checked_label(label)
     with space.store.writing() as store:
-        labels_of(store.refresh())
+        check_labels(store.refresh())
         know_classes(store, [name])
     (id,) = space.add(path, attributes={LABEL: [name]})
     return id

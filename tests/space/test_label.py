@@ -64,6 +64,18 @@ def test_the_unlabelled_are_named_until_they_get_a_label(space: Space) -> None:
     assert "item-5" not in space.unlabelled()
 
 
+def test_what_is_kept_of_the_labels_is_what_is_read_anew(space: Space) -> None:
+    space.vote("item-1")
+    for ids, labels in ((["item-5"], ["b"]), (["item-1", "item-0"], ["aa", "c"]), (["item-1"], ["a"])):
+        space.relabel(ids, labels)
+        with load(space.path) as again:
+            for id in ("item-2", "item-40"):
+                assert space.vote(id, k=30) == again.vote(id, k=30)
+    with load(space.path) as other:
+        other.relabel(["item-3", "item-6"], ["x", "y"])
+        assert space.vote("item-2", k=50) == other.vote("item-2", k=50)
+
+
 def test_a_space_without_labels_gets_its_first(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32))
     with sb.fit(tmp_path / "x.npy", out=tmp_path / "x.space") as space:
