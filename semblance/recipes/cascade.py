@@ -11,13 +11,16 @@ from torch import Tensor
 
 from semblance.contracts import Metrics
 from semblance.data.dataset import ArrayDataset, Shape
+from semblance.data.duplicates import groups
 from semblance.errors import SemblanceError, unknown
 from semblance.heads.classify import Linear
-from semblance.learning.label_cascade import UNSURE, YES, Cascade, Rules, fit_scorer
+from semblance.learning.label_cascade import NO, UNSURE, YES, Cascade, Rules, audit, fit_scorer
 from semblance.learning.parts import Budget, Feed, Network, Parts, chance, torch_chance
 from semblance.learning.workers import Simulated
 from semblance.recipes.backbones import width_of
 from semblance.recipes.registry import Recipe, Stage, build, recipe, table
+
+ENDS = ("value", "low", "high")
 
 
 class Labelled(Linear):
@@ -45,19 +48,29 @@ class Asked:
     workers: int
     answers: int
     error: float
+    alike: float = 0.0
     epochs: int = 1
 
     def run(self, parts: Parts, data: Feed, budget: Budget) -> Iterator[Metrics]:
-        """Yields after every round; in the end the head knows the labels and answers by them."""
+        """Yields after every round and the audit; in the end the head knows the labels and answers by them. Of units that
+        are alike only the first is asked about, and the others get its label."""
         network = parts.network.to(data.device).eval()
         truth = self._truth(data)
         with torch.no_grad():
             z = torch.cat([network.embed(batch).float().cpu() for batch in data.in_order()]).numpy()
-        cascade = Cascade(z, self.rules, budget.seed)
-        people = Simulated(truth, np.full(self.workers, self.error), self.answers, chance(budget.seed, 257))
-        for number, found in enumerate(cascade.run(people), 1):
-            yield {"epoch": float(number), **{key: float(value) for key, value in vars(found).items()}}
-        self._learned(network, z, cascade.labels, budget.seed)
+        first = groups(z, self.alike) if self.alike else np.arange(len(z))
+        kept, of = np.unique(first, return_inverse=True)
+        cascade = Cascade(z[kept], self.rules, budget.seed)
+        people = Simulated(truth[kept], np.full(self.workers, self.error), self.answers, chance(budget.seed, 257))
+        for found in cascade.run(people):
+            yield {"epoch": float(len(cascade.rounds)), **{key: float(value) for key, value in vars(found).items()}}
+        labels = cascade.labels[of]
+        if {YES, NO} <= set(labels.tolist()):
+            looked = audit(cascade.labels, people, chance(budget.seed, 259), answers=len(cascade.answers))
+            judged = {"precision": looked.precision, "recall": looked.recall}
+            named = {f"{name}_{end}": v for name, three in judged.items() for end, v in zip(ENDS, three, strict=True)}
+            yield {"epoch": len(cascade.rounds) + 1.0, **named, "answers_per_item": looked.answers_per_item}
+        self._learned(network, z, labels, budget.seed)
 
     def _truth(self, data: Feed) -> np.ndarray:
         names = list(data.dataset.classes)  # type: ignore[attr-defined]  # every dataset in hand has them
@@ -107,6 +120,7 @@ def lsun_cascade(
     answers: int = 3,
     error: float = 0.05,
     known: int = 0,
+    alike: float = 0.0,
     way: str = "majority",
     hidden: int = 64,
 ) -> Recipe:
@@ -115,6 +129,7 @@ def lsun_cascade(
     positive   the class that is asked about (the first)
     method     the recipe that learns the features; it gets no labels
     workers    simulated people, of whom `answers` answer every question and err at the rate `error`
+    alike      the cosine from which on pictures count as copies of one (0: none do), 0.999 is usual
     """
     fitting = [name for name, r in table().items() if r.makes == "model" and "images" in r.domains and not r.needs]
     if method not in fitting:
@@ -129,5 +144,5 @@ def lsun_cascade(
     def head(shape: Shape) -> Labelled:
         return Labelled(width_of(base.encoder, shape))
 
-    asked = Stage(rule=Asked(rules, positive, workers, answers, error))
+    asked = Stage(rule=Asked(rules, positive, workers, answers, error, alike))
     return replace(base, head=head, stages=(*base.stages, asked), makes="dataset", memory="data")

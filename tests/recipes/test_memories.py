@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,10 +63,25 @@ def test_a_cascade_makes_a_data_set_and_comes_back_from_disk(tmp_path: Path) -> 
     truth = data.targets["labels"][data.splits["train"]] == 0
     yes = labelled.targets["labels"] == 1
     assert truth[yes].mean() > 0.8 and yes[truth].mean() > 0.7
+    last = model.history[-1]
+    assert last["precision_low"] <= truth[yes].mean() <= last["precision_high"]
     model.save(tmp_path / "m.safetensors")
     again = Model.load(tmp_path / "m.safetensors")
     assert again.predict(data) == model.predict(data)
     assert torch.equal(again.network.head.made, model.network.head.made)
+
+
+def test_copies_are_asked_about_once_and_get_one_label() -> None:
+    data = digits(60)
+    rows = data.splits["train"]
+    copied = replace(data, x=data.x.copy())
+    copied.x[rows[20:30]] = copied.x[rows[:10]]
+    labels = copied.targets["labels"].copy()
+    labels[rows[20:30]] = labels[rows[:10]]
+    copied = replace(copied, targets={"labels": labels})
+    model = train(copied, build("lsun-cascade", positive="0", error=0.3, answers=1, alike=0.99999), epochs=1)
+    found = model.network.head.made.numpy()
+    assert model.history[-2]["shown"] == len(rows) - 10 and (found[20:30] == found[:10]).all()
 
 
 def test_a_cascade_wants_a_class_that_is_there() -> None:
