@@ -128,6 +128,7 @@ FIT = ("space", "domain", "units", "recipe", "seed", "epochs", "seconds", "loss"
 
 def _after_fit(face: Face, space: Any, evaluate: bool, neighbours: Path | None) -> None:
     from semblance.app import pictures
+    from semblance.space.card import add_measured
 
     info = space.info
     if info["epochs"]:
@@ -142,6 +143,7 @@ def _after_fit(face: Face, space: Any, evaluate: bool, neighbours: Path | None) 
     print(f"{info['space']}: {info['units']:,} {info['domain']} by {info['recipe']}, seed {info['seed']}, ", end="")
     print(f"{info['epochs']} epochs in {info['seconds']:.0f} s ({where})")
     if found is not None:
+        add_measured(space.path, found["metrics"])
         tables.evaluation(found["metrics"], "Held-out items judged against the training items")
     if neighbours is not None:
         print(f"Neighbours of ten held-out items: {neighbours}")

@@ -26,6 +26,7 @@ from semblance.data.load import load as load_data
 from semblance.errors import Failed, SemblanceError
 from semblance.learning.devices import keep_pages
 from semblance.learning.watch import warning
+from semblance.memory.indexed import FIRST
 from semblance.memory.store import Store
 from semblance.recipes.registry import stored_name
 from semblance.space.card import write_card
@@ -134,6 +135,9 @@ def fit(
     write_card(target, dataset, record)
     space = Space(target)
     space.model = model
+    if progress is not None and len(space) >= FIRST:
+        progress(0, 1, "indexing")
+    space.index.catch_up(space.store.view)
     space.info = {
         "space": str(target),
         "domain": dataset.domain,
@@ -151,6 +155,10 @@ def refit(record: str | Path, data: Any = None, **changes: Any) -> Space:
     """Run again what a `recipe.json` says, on its own data or on other data; keywords change single points."""
     try:
         said = json.loads(Path(record).read_text())
+        if said["format"] > RECORD_FORMAT:
+            raise SemblanceError(
+                f"{record} has format {said['format']} and this version reads up to {RECORD_FORMAT}: update Semblance"
+            )
         given = {**said["data"]["options"], **said["asked"], "seed": said["seed"], **said["settings"]}
     except FileNotFoundError:
         raise SemblanceError(f"there is no {record}: give the recipe.json of a space") from None
@@ -159,7 +167,10 @@ def refit(record: str | Path, data: Any = None, **changes: Any) -> Space:
     source = data if data is not None else said["data"]["source"]
     if (not isinstance(source, str | Path) and data is None) or source == "":
         raise SemblanceError(f"{record} does not name its data (it came from memory): give the data again")
-    return fit(source, said["recipe"], **{**given, **{k: v for k, v in changes.items() if v is not None}})
+    recipe = changes.pop("recipe", None) or said["recipe"]
+    if not recipe:
+        raise SemblanceError(f"{record} was made with a module of yours: give it again, as recipe=sb.wrap(module)")
+    return fit(source, recipe, **{**given, **{k: v for k, v in changes.items() if v is not None}})
 
 
 def _target(out: str | Path | None, dataset: ArrayDataset, overwrite: bool, resume: bool) -> Path:

@@ -239,3 +239,26 @@ def test_ctrl_c_says_where_the_state_lies_and_resume_reaches_the_same_vectors(fi
     assert again.wait(timeout=300) == whole.wait(timeout=100) == 0
     with sb.load(tmp_path / "whole.space") as one, sb.load(tmp_path / "a.space") as two:
         np.testing.assert_array_equal(one.vectors, two.vectors)
+
+
+def test_a_recipe_file_of_a_newer_format_or_of_a_module_is_refused_in_one_line(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.eye(8, 4, dtype=np.float32) + 1)
+    with fit(tmp_path / "x.npy", sb.wrap(nn.Flatten(), domain="vectors", item=(4,)), out=tmp_path / "a.space") as space:
+        record = space.path / "recipe.json"
+    with pytest.raises(SemblanceError, match=r"give it again, as recipe=sb.wrap\(module\)"):
+        refit(record, out=tmp_path / "b.space")
+    said = json.loads(record.read_text())
+    record.write_text(json.dumps({**said, "format": 99}))
+    with pytest.raises(SemblanceError, match="format 99 and this version reads up to 1: update Semblance"):
+        refit(record, out=tmp_path / "b.space")
+
+
+def test_a_version_of_a_recipe_is_fitted_stored_and_run_again(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((40, 4)).astype(np.float32))
+    with fit(tmp_path / "x.npy", "icon@1", out=tmp_path / "a.space", epochs=1) as space:
+        assert space.recipe == "icon" and space.store.recipe["recipe"] == "icon@1"  # today's is told without its number
+        assert json.loads(space.store.read_model()[1]["semblance"])["recipe"] == "icon@1"
+        with refit(space.path / "recipe.json", out=tmp_path / "b.space") as again:
+            np.testing.assert_array_equal(again.vectors, space.vectors)
+    with pytest.raises(SemblanceError, match="no version '9' of recipe icon: there is icon@1, or plain icon"):
+        fit(tmp_path / "x.npy", "icon@9", out=tmp_path / "c.space")
