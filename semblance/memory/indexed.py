@@ -80,10 +80,10 @@ class Indexed:
         asked = geometry.prepare(checked_queries(queries, view.source.dim, k))
         condition = None if where is None else self._parsed(view, where)
         names = () if condition is None else columns_of(condition)
-        if geometry.name not in INDEXED or len(view) < FIRST or ("id" in names and "id" not in view.schema.names):
+        if not _indexable(view) or ("id" in names and "id" not in view.schema.names):
             return _scanned(view, asked, k, where)
         seen = self._of(view)
-        if len(seen.tail.keys) >= max(FIRST, (len(view) - len(seen.tail.keys)) // 8):
+        if self._worthwhile(view, seen):
             self._build_aside(view)
         if not seen.parts:
             return _scanned(view, asked, k, where)
@@ -145,6 +145,17 @@ class Indexed:
             if can_write(self.folder.parent):
                 self._write(name, part, joined)
 
+    def catch_up(self, view: View) -> bool:
+        """Builds what a search would have built in the background, if there is enough; whether there was."""
+        due = _indexable(view) and self._worthwhile(view, self._of(view))
+        if due:
+            self.build(view)
+        return due
+
+    def _worthwhile(self, view: View, seen: Seen) -> bool:
+        waiting = len(seen.tail.keys)
+        return waiting >= max(FIRST, (len(view) - waiting) // 8)
+
     def wait(self) -> None:
         """Returns when nothing is being built in the background."""
         worker = self._worker
@@ -199,6 +210,11 @@ class Indexed:
             if self._worker is None or not self._worker.is_alive():
                 self._worker = threading.Thread(target=work, name="index", daemon=True)
                 self._worker.start()
+
+
+def _indexable(view: View) -> bool:
+    """Whether there are many items, in a geometry that has an index."""
+    return len(view) >= FIRST and view.record.manifest["geometry"] in INDEXED
 
 
 def _seen(view: View, parts: tuple[Part, ...]) -> Seen:

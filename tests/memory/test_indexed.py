@@ -59,6 +59,14 @@ def test_built_or_not_an_index_finds_what_a_scan_finds(store: Store) -> None:
     assert all("by year" in plan or "by city" in plan or "by score" in plan or "by flag" in plan for plan in plans)
 
 
+def test_an_index_catches_up_only_where_there_is_enough(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = Indexed(store.path)
+    assert index.catch_up(store.view)
+    assert not index.catch_up(store.view)
+    monkeypatch.setattr(indexed, "FIRST", COUNT + 1)
+    assert not Indexed(store.path).catch_up(store.view)
+
+
 def test_a_part_comes_back_from_its_folder_and_nothing_of_it_is_written_by_searching(store: Store) -> None:
     Indexed(store.path).build(store.view)
     (folder,) = (store.path / "index").iterdir()
