@@ -185,3 +185,27 @@ def test_control_c_loses_no_label(space):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "1 labels are kept" in err
     assert labels(space)["0"] == "kept"
+
+
+def test_a_file_that_is_no_item_joins_the_space_with_its_label(capsys, monkeypatch, tmp_path):
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for kind, grey in (("dark", 40), ("light", 200)):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+        for n in range(8):
+            picture = (grey + rng.integers(-30, 30, (12, 12))).astype(np.uint8)
+            Image.fromarray(picture).save(tmp_path / "data" / kind / f"{n}.png")
+    Image.fromarray((120 + rng.integers(-30, 30, (12, 12))).astype(np.uint8)).save(tmp_path / "grey.png")
+    out = tmp_path / "s.space"
+    fit = ["fit", tmp_path / "data", "-r", "simsiam", "--epochs", 1, "--out", out, "--no-evaluate", "-q"]
+    assert run(cli.app, [str(a) for a in fit]) == 0
+    code, said, _ = call(capsys, monkeypatch, out, "--query", tmp_path / "grey.png", typed="between\n")
+    assert code == 0 and "1 labelled" in said
+    with load(out) as opened:
+        assert len(opened) == 17 and opened.ids[-1].endswith("grey.png") and "between" in opened.manifest["classes"]
+        (nearest,) = opened.vote(opened.vectors[-1], k=1).neighbours
+        assert (nearest.id, nearest.label) == (opened.ids[-1], "between")
+    # It is an item of that name now, and can be labelled again.
+    code, _, _ = call(capsys, monkeypatch, out, "--query", tmp_path / "grey.png", typed="again\n")
+    assert code == 0 and list(labels(out).values())[-1] == "again" and len(labels(out)) == 17
