@@ -223,7 +223,11 @@ def id_values(column: pa.ChunkedArray, name: str) -> list[str]:
 def _stack(table: pa.Table, names: list[str]) -> np.ndarray:
     """[N, d]: float32 from a column of vectors; from columns of numbers, one after the other."""
     if len(names) == 1 and is_vectors(_kind(table, names[0])):
-        column = table.column(names[0]).combine_chunks()
+        column = table.column(names[0])
+        column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        if pa.types.is_fixed_size_list(column.type) and not column.null_count and column.type.list_size:
+            # The column's own memory (or file, where it is mapped): nothing is looked at row by row.
+            return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
         lengths = [-1 if v is None else v for v in pc.list_value_length(column).to_pylist()]
         if len(set(lengths)) > 1 or lengths[0] < 1:
             usual = Counter(lengths).most_common(1)[0][0]

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 import semblance as sb
+from semblance.data.load import load as load_data
 from semblance.errors import SemblanceError
 from semblance.memory import segments
 from semblance.memory.store import Store
@@ -102,6 +103,16 @@ def test_a_frame_of_any_library_goes_out_and_comes_in_again(space: Space, librar
             again.vectors, space.vectors / np.linalg.norm(space.vectors, axis=1)[:, None], rtol=1e-5
         )
         assert again.attributes(["city"]).column("city").to_pylist() == ["Oslo", "Rome"] * 20
+
+
+def test_a_mapped_arrow_file_is_read_as_data_without_a_copy(space: Space, tmp_path: Path) -> None:
+    space.export(tmp_path / "z.arrow")
+    with pa.memory_map(str(tmp_path / "z.arrow")) as file:
+        table = pa.ipc.open_file(file).read_all()
+        data = load_data(table)
+        buffer = table.column("vector").chunk(0).values.buffers()[1]
+        assert data.x.ctypes.data == buffer.address and file.size() > buffer.size == data.x.nbytes
+        np.testing.assert_array_equal(data.x, space.vectors)
 
 
 @pytest.mark.parametrize(
