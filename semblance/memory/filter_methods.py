@@ -137,7 +137,9 @@ class Windows(_Common):
         low, high = (asked.low, asked.high) if isinstance(asked, Between) else (asked.value, asked.value)
         window = self.windows[asked.column]
         before = window.tree.evaluations
-        near = window.search(query[None], k, low, high, "super", Effort(beam, first=1.0))[0][0]
+        # Asked for 1.5 times what a window of this width would need on average, few have to be asked again: on 30,000
+        # digits and ranges of 3 to 6% that took 236 evaluations, 286 at 1.0 and 274 at 2.0.
+        near = window.search(query[None], k, low, high, "super", Effort(beam, first=1.5))[0][0]
         self.evaluations += window.tree.evaluations - before
         return near
 
