@@ -143,7 +143,7 @@ class Indexed:
             kept = {old: held for old, held in self._parts.items() if old not in joined}
             self._parts, self._seen = {**kept, name: part}, None
             if can_write(self.folder.parent):
-                self._write(name, part, joined)
+                self._write(view, name, part, joined)
 
     def catch_up(self, view: View) -> bool:
         """Builds what a search would have built in the background, if there is enough; whether there was."""
@@ -162,12 +162,13 @@ class Indexed:
         if worker is not None:
             worker.join()
 
-    def _write(self, name: str, part: Part, joined: list[str]) -> None:
+    def _write(self, view: View, name: str, part: Part, joined: list[str]) -> None:
         """Puts a part beside the others and removes what it was built from, and what other generations left."""
         unfinished = self.folder / (name + ".unfinished")
         try:
             shutil.rmtree(unfinished, ignore_errors=True)
             files.save(part, unfinished)
+            view.attributes(rows=[])  # says so if the space was rewritten meanwhile: then nobody needs this part
             unfinished.rename(self.folder / name)
             for old in self.folder.iterdir():
                 if old.name in joined or not old.name.startswith(f"{self._generation}-"):
