@@ -49,7 +49,7 @@ def fit(
     label: str | None = None,
     labels: Any = None,
     id_column: str | None = None,
-    size: int | None = None,
+    size: int | tuple[int, int] | None = None,
     seed: int = 0,
     epochs: int | None = None,
     seconds: float | None = None,
@@ -75,6 +75,8 @@ def fit(
     started = time.monotonic()
     say = say or (lambda line: None)
     keep_pages()
+    if isinstance(recipe, Model) and size is None and recipe.shape.domain == "images":
+        size = recipe.shape.item[1], recipe.shape.item[2]  # as its queries will be read, not scaled twice
     reading: dict[str, Any] = {"domain": domain, "label": label, "id_column": id_column, "size": size}
     dataset = load_data(data, labels=labels, seed=seed, progress=progress, **reading)
     for note in dataset.notes:

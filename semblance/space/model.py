@@ -141,6 +141,14 @@ class Model:
         except Exception:  # the user's code, which may raise anything about a type it was not written for
             return False
 
+    def on_pixels(self, item: tuple[int, ...]) -> Model:
+        """This model for drawing views of images of this shape that stay pixels: itself where its own are no more than
+        standardised, since these compare as well."""
+        if isinstance(self.prepare, Prepare) and tuple(item) == tuple(self.shape.item):
+            return self
+        own = Shape("images", tuple(item), 0, 0, mean=(0.0,) * item[0], std=(1.0,) * item[0])
+        return replace(self, shape=own, prepare=Prepare(own, True))
+
     def embed_views(self, dataset: ArrayDataset, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The embeddings [n, dim] of two drawn views."""
         pairs = [tuple(map(self.embed_prepared, pair)) for pair in self.drawn_views(dataset, rows)]

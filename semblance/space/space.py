@@ -422,7 +422,10 @@ class Space:
         rows = np.sort(np.random.default_rng(0).permutation(rows)[:VIEWED])
         drawn = list(self.model.drawn_views(dataset, rows))
         embedded = tuple(np.concatenate([self.model.embed_prepared(pair[i]) for pair in drawn]) for i in range(2))
-        raw = tuple(np.concatenate([pair[i].flatten(1).numpy() for pair in drawn]) for i in range(2))
+        # A model of another size, or with a transform of the user's, sees something else than the items are.
+        pixels = self.model.on_pixels(dataset.x.shape[1:])
+        seen = drawn if pixels is self.model else list(pixels.drawn_views(dataset, rows))
+        raw = tuple(np.concatenate([pair[i].flatten(1).numpy() for pair in seen]) for i in range(2))
         return embedded, raw  # type: ignore[return-value]  # tuples of two
 
     def vote(

@@ -161,6 +161,23 @@ def test_a_transform_that_only_knows_bytes_gets_bytes(transform) -> None:
     assert (first * 255 - (first * 255).round()).abs().max() < 1e-4 and first.max() <= 1 + 1e-6
 
 
+def test_files_are_read_at_the_size_of_the_wrapped_model_and_judged_beside_their_own_pixels(tmp_path: Path) -> None:
+    from PIL import Image
+
+    (tmp_path / "pictures").mkdir()
+    for i, picture in enumerate(np.asarray(scans().x)):
+        Image.fromarray(picture[0]).resize((30, 20)).save(tmp_path / "pictures" / f"{i:02}.png")
+    model = sb.wrap(seeded(lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())), item=(3, 12, 12))
+    with sb.fit(tmp_path / "pictures", model, out=tmp_path / "a.space") as space:
+        np.testing.assert_allclose(model.embed(tmp_path / "pictures"), space.vectors, atol=1e-6)
+        found = space.evaluate()["metrics"]["view_recall1"]  # grey pictures, a model of colours
+        assert 0 <= found["value"] <= 1 and 0 <= found["baseline"] <= 1
+    with sb.fit(
+        scans(), sb.wrap(nn.Flatten(), lambda x: x[:, :, :6].float(), item=(1, 8, 8)), out=tmp_path / "b"
+    ) as space:
+        assert space.evaluate(scans())["metrics"]["view_recall1"]["baseline"] is not None
+
+
 def images_folder(tmp_path: Path, **config) -> Path:
     folder = tmp_path / "vit"
     folder.mkdir()
