@@ -49,6 +49,7 @@ BANDS: dict[str, tuple[float, float]] = {
     "100%": (1.0, 1.0),
 }
 """Shares of passing items, both ends included."""
+TRIES = 1000
 
 
 def drawn_attributes(given: Mapping[str, Attribute], items: int, rng: np.random.Generator) -> dict[str, Attribute]:
@@ -129,9 +130,16 @@ def drawn_stratum(
 
 def _range(attributes: Attributes, name: str, low: float, high: float, rng: np.random.Generator) -> Filter:
     values = np.sort(attributes[name].values)
-    length = max(1, round(len(values) * np.exp(rng.uniform(np.log(low), np.log(high)))))
-    start = int(rng.integers(0, len(values) - length + 1))
-    return Between(name, values[start].item(), values[start + length - 1].item())
+    for _ in range(TRIES):
+        length = max(1, round(len(values) * np.exp(rng.uniform(np.log(low), np.log(high)))))
+        start = int(rng.integers(0, len(values) - length + 1))
+        ends = values[start], values[start + length - 1]
+        within = np.searchsorted(values, ends[1], "right") - np.searchsorted(values, ends[0], "left")
+        if low <= within / len(values) <= high:  # equal values may make it more than was drawn
+            return Between(name, ends[0].item(), ends[1].item())
+    raise SemblanceError(
+        f"no range of {name!r} was found that {low:.2%} to {high:.2%} of the items pass: take another column"
+    )
 
 
 def _values(attributes: Attributes, kind: str, low: float, high: float) -> list[Filter]:
