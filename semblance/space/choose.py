@@ -25,7 +25,8 @@ def choose(dataset: ArrayDataset, recipe: str | None, given: Mapping[str, Any]) 
     if dataset.domain not in row.domains:
         fitting = sorted(r.name for r in table().values() if dataset.domain in r.domains)
         raise SemblanceError(
-            f"recipe {name!r} takes {' or '.join(row.domains)}; this data is {dataset.domain}: use {', '.join(fitting)}"
+            f"recipe {name!r} takes {' or '.join(row.domains) or 'no data'}; this data is {dataset.domain}: "
+            f"use {', '.join(fitting)}"
         )
     if "labels" in row.needs:
         labels = dataset.targets.get("labels")
