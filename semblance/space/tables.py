@@ -43,23 +43,34 @@ def to_arrow(view: View, columns: Sequence[str] | None = None, where: str | None
 def vectors_as_arrow(source: Vectors, rows: Ints | None = None) -> pa.ChunkedArray:
     """Vectors [N, d] as a column of fixed-size lists; every chunk is a view of its file where it lies in one piece."""
     kind = pa.list_(pa.float32(), source.dim)
-    chunks = [
-        pa.FixedSizeListArray.from_arrays(pa.array(np.asarray(piece).reshape(-1)), type=kind)
-        for piece in pieces(source, rows)
-    ]
+    chunks = []
+    for piece in pieces(source, rows):
+        # As a buffer: pa.array would import pandas to see what it was given.
+        values = pa.Array.from_buffers(pa.float32(), piece.size, [None, pa.py_buffer(np.ascontiguousarray(piece))])
+        chunks.append(pa.FixedSizeListArray.from_arrays(values, type=kind))
     return pa.chunked_array(chunks, type=kind)
 
 
 def pieces(source: Vectors, rows: Ints | None = None) -> Iterator[Floats]:
     """The vectors in order, [n, d] at a time, cut where the next one does not lie behind the last."""
     slots = source.slots if rows is None else source.slots[rows]
-    part = np.searchsorted(source.starts, slots, side="right")
-    cuts = np.flatnonzero((np.diff(slots) != 1) | (np.diff(part) != 0)) + 1
+    cuts = np.flatnonzero(slots[1:] != slots[:-1] + 1) + 1
     if len(cuts) >= CHUNKS:
-        cuts = np.arange(BLOCK, len(slots), BLOCK)
+        for start in range(0, len(slots), BLOCK):
+            yield source[slice(start, start + BLOCK) if rows is None else rows[start : start + BLOCK]]
+        return
     for start, stop in pairwise([0, *cuts.tolist(), len(slots)]):
-        if stop > start:
-            yield source[slice(start, stop) if rows is None else rows[start:stop]]
+        if stop == start:
+            continue
+        # A run of slots may go on in the next file.
+        files = source.starts[(source.starts > slots[start]) & (source.starts <= slots[stop - 1])]
+        for first, last in pairwise([start, *(files - slots[start] + start).tolist(), stop]):
+            number = int(np.searchsorted(source.starts, slots[first], side="right")) - 1
+            place = int(slots[first] - source.starts[number])
+            piece: Floats = source.parts[number][place : place + last - first]
+            # Shorter where the file is damaged, of which the source has to tell.
+            short = len(piece) < last - first
+            yield source[slice(first, last) if rows is None else rows[first:last]] if short else piece
 
 
 def to_frame(table: pa.Table, library: str = "pandas") -> Any:
