@@ -331,8 +331,10 @@ def recipes(
         face.answer({"recipes": rows})
         return
     columns = ["name", "family", "rank", "state", "needs", "title"]
+    if any(row["package"] for row in rows):
+        columns.insert(1, "package")
     cells = [[", ".join(v) if isinstance(v := row[c], list) else v for c in columns] for row in rows]
-    tables.show("" if name else f"{len(rows)} methods", columns, cells, right=(2,))
+    tables.show("" if name else f"{len(rows)} methods", columns, cells, right=(columns.index("rank"),))
     if name is not None and rows[0]["settings"]:
         settings = [[key, value] for key, value in rows[0]["settings"].items()]
         tables.show("Settings (--set key=value)", ["key", "default"], settings)

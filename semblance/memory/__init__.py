@@ -3,6 +3,7 @@
 associative.py     patterns with blanks as Hebbian couplings: several retrieved at once
 atomic.py          changes to files that neither a kill, a full disk nor a second writer can leave half done
 base_indexes.py    exact, inverted lists and graphs of faiss behind one face, counting distance evaluations
+by_name.py         indexes by name: ours, and those of other packages
 changes.py         what one commit does to the tables and segments of a space
 check.py           what of a space's folder cannot be trusted, and which items that costs
 checksums.py       a CRC-32 of every MiB of an append-only file
@@ -63,6 +64,7 @@ __getattr__, __dir__, __all__ = lazy(
         "prune": "usefulness",
         "soften": "usefulness",
         "base_index": "base_indexes",
+        "index_named": "by_name",
         "Window": "window",
         "WindowTree": "window_tree",
         "WindowIndex": "window_index",

@@ -70,7 +70,7 @@ class WindowIndex:
     def add(self, ids: Sequence[str], vectors: np.ndarray, attributes: pa.Table | None = None) -> None:
         """Adds items with their number (null: none); an id that is there already is refused."""
         check_ids(ids)
-        block = checked(vectors, self.dim, 0)
+        block = checked(vectors, self.dim, 0).copy()  # the caller may change his array afterwards
         if attributes is None or self.by not in attributes.column_names:
             raise SemblanceError(f"items came without {self.by!r}, by which this index sorts them: give that attribute")
         if not len(ids) == len(block) == attributes.num_rows:

@@ -218,14 +218,15 @@ def build(name: str, **settings: Any) -> Recipe:
     checked, row = check_settings(name, settings), row_of(name)
     # Only a version that is named puts its defaults in: today's are the function's own.
     older = dict(row.settings) if "@" in name else {}
-    return _function(row)(**{**older, **checked})
+    return recipe_function(row.name)(**{**older, **checked})
 
 
-def _function(row: Entry) -> Callable[..., Recipe]:
-    if row.name not in own() and row.name in offered("recipes", own()):
-        return plugged.loaded(row.name, own())[1]
-    importlib.import_module(row.module)
-    return _DECORATED[row.name][1]
+def recipe_function(name: str) -> Callable[..., Recipe]:
+    """The decorated function of this name, without a version; imported now."""
+    if name not in own() and name in offered("recipes", own()):
+        return plugged.loaded(name, own())[1]
+    importlib.import_module(row_of(name).module)
+    return _DECORATED[name][1]
 
 
 def _is_ours(row: Entry) -> bool:

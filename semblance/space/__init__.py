@@ -7,9 +7,13 @@ embedder.py    a recipe as a scikit-learn estimator
 export.py      a space's items or its model as files that other programs read
 fit.py         data in, a searchable space out
 label.py       the neighbours' votes for an item, and labels that are corrected
+methods.py     what is done with a whole space by name: a report on it, an index over its items
 model.py       a trained network with what it takes to feed it
+picture.py     a space in two dimensions
 plan.py        what a fit would take, found by a few real steps on the real data
+progress.py    a bar where a person looks on: a terminal, a notebook
 rank.py        which published method suits this data
+show.py        spaces, answers, evaluations and rankings as notebooks show them
 space.py       a folder of embeddings that is searched, added to and judged
 tables.py      a space as an Arrow table or a data frame
 training.py    a dataset and a recipe in, a model out
@@ -28,6 +32,8 @@ __getattr__, __dir__, __all__ = lazy(
         "Results": "space",
         "load": "space",
         "Model": "model",
+        "report": "methods",
+        "index": "methods",
         "wrap": "wrap",
         "Embedder": "embedder",
         "rank": "rank",

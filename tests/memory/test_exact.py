@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory.filled import make, names, numbers, table
 
-from semblance.contracts import Index
 from semblance.errors import SemblanceError
 from semblance.memory import exact
 from semblance.memory.exact import Exact, scan
 from semblance.memory.store import Store
+from semblance.testing import check_index
 
 
 def plain(items: np.ndarray, rows: Any, query: np.ndarray, k: int, geometry: str) -> tuple[list[int], list[float]]:
@@ -122,46 +122,19 @@ def filled(n: int = 40) -> Exact:
     return index
 
 
-def test_the_index_answers_like_brute_force_through_additions_and_removals() -> None:
-    index, ids, items, attributes = filled(), names(40), numbers(40, 6), table(40).to_pylist()
-    assert isinstance(index, Index)
-    for step in range(6):
-        gone = set(np.random.default_rng(step).choice(ids, 12, replace=False).tolist())
-        index.remove(sorted(gone))
-        keep = [row for row, id in enumerate(ids) if id not in gone]
-        ids, items, attributes = [ids[r] for r in keep], items[keep], [attributes[r] for r in keep]
-        index.add(names(7, 100 * (step + 1)), numbers(7, 6, step + 1), table(7, step))
-        ids, items = ids + names(7, 100 * (step + 1)), np.concatenate([items, numbers(7, 6, step + 1)])
-        attributes += table(7, step).to_pylist()
-        rows = [row for row, line in enumerate(attributes) if line["year"] > 2005 and line["city"] != "Lima"]
-        found, distances = index.search(numbers(3, 6, 77), 5, where="year > 2005 and city <> 'Lima'")
-        for q, query in enumerate(numbers(3, 6, 77)):
-            near, far = plain(items, rows, query, 5, "euclidean")
-            assert found[q] == [ids[row] for row in near]
-            np.testing.assert_allclose(distances[q], far, atol=1e-6)
-    assert len(index) == len(ids)
+@pytest.mark.parametrize("geometry", ["cosine", "euclidean"])
+def test_the_index_keeps_the_promises_of_the_contract(geometry: str) -> None:
+    check_index(lambda: Exact(6, geometry), Exact.load, geometry=geometry)
 
 
-def test_a_saved_index_answers_the_same(tmp_path: Path) -> None:
+def test_a_saved_index_is_a_space(tmp_path: Path) -> None:
     index = filled()
     index.remove(names(3))
     index.save(tmp_path / "i")
     index.add(["late"], numbers(1, 6))
     index.save(tmp_path / "i")  # over the old one
-    again = Exact.load(tmp_path / "i")
-    for where in (None, "year > 2010"):
-        before, after = (one.search(numbers(4, 6, 3), 8, where) for one in (index, again))
-        assert before[0] == after[0]
-        np.testing.assert_array_equal(before[1], after[1])
     with Store.open(tmp_path / "i") as store:
         assert store.count == 38
-
-
-def test_a_k_beyond_the_matches_returns_the_matches() -> None:
-    index = filled()
-    assert len(index.search(numbers(1, 6), 1000)[0][0]) == 40
-    assert index.search(numbers(1, 6), 3, where="year < 0")[0] == [[]]
-    assert Exact(6).search(numbers(2, 6), 3)[0] == [[], []]
 
 
 def test_wrong_additions_and_removals_change_nothing() -> None:

@@ -1,0 +1,85 @@
+"""What every dataset promises, and two small ones to try things on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from semblance.contracts import Dataset
+from semblance.data.dataset import ArrayDataset
+from semblance.data.load import load
+from semblance.errors import SemblanceError
+from semblance.testing.promises import Excused, equal, keep, that
+
+
+@cache
+def small(domain: str) -> ArrayDataset:
+    """120 scans of 5 digits, as pictures or as vectors."""
+    if domain not in ("images", "vectors"):
+        raise SemblanceError(
+            f"there is no small data set of the domain {domain} here: give one of your own by dataset="
+        )
+    digits = load("digits")
+    rows = np.flatnonzero(digits.targets["labels"] < 5)[:120]
+    pictures = digits.subset(rows)
+    if domain == "images":
+        return pictures
+    flat = pictures.x.reshape(len(rows), -1).astype(np.float32)
+    return load(flat, domain="vectors", labels=pictures.targets["labels"])
+
+
+def check_dataset(make: Callable[[], Any], excused: Excused = None) -> None:
+    """Loads a data set twice and holds it to the Dataset contract; a loader is checked as `lambda: load(path)`."""
+    dataset = make()
+    that(isinstance(dataset, Dataset), f"a {type(dataset).__name__} is no Dataset: it lacks names of the contract")
+    keep(f"the data set {dataset.domain}", PROMISES, excused, dataset, make)
+
+
+def _aligned(dataset: Any, make: Callable[[], Any]) -> None:
+    """ids, targets and attributes have one row for every unit"""
+    units = len(dataset)
+    that(units > 0, "it has no units")
+    lengths = {"ids": len(dataset.ids), "attributes": dataset.attributes.num_rows}
+    lengths |= {f"target {name}": len(column) for name, column in dataset.targets.items()}
+    for what, length in lengths.items():
+        that(length == units, f"{what}: {length} for {units} units")
+
+
+def _named(dataset: Any, make: Callable[[], Any]) -> None:
+    """ids are texts that differ"""
+    strange = next((i for i in dataset.ids if not isinstance(i, str) or not i), None)
+    that(strange is None, f"the id {strange!r} is no text")
+    that(len(set(dataset.ids)) == len(dataset), f"{len(dataset) - len(set(dataset.ids))} ids come more than once")
+
+
+def _parts(dataset: Any, make: Callable[[], Any]) -> None:
+    """the splits have a part `train`, hold positions, and share none"""
+    that("train" in dataset.splits and len(dataset.splits["train"]) > 0, f"the parts are {sorted(dataset.splits)}")
+    every = np.concatenate([np.asarray(rows) for rows in dataset.splits.values()])
+    that(every.dtype.kind in "iu", f"positions are whole numbers, not {every.dtype}")
+    that(every.min() >= 0 and every.max() < len(dataset), f"positions reach from {every.min()} to {every.max()}")
+    that(len(np.unique(every)) == len(every), "a unit stands in two parts")
+
+
+def _reads(dataset: Any, make: Callable[[], Any]) -> None:
+    """units are read by position, in the order asked for, finite"""
+    rows = np.array([len(dataset) - 1, 0])
+    both, first = dataset.read(rows)["x"], dataset.read(np.array([0]))["x"]
+    that(len(both) == 2, f"two positions gave {len(both)} items")
+    equal(both[1:], first, "the first unit alone and as the second of two")
+    that(bool(np.isfinite(np.asarray(both, np.float64)).all()), "an item holds NaN or infinity")
+
+
+def _repeats(dataset: Any, make: Callable[[], Any]) -> None:
+    """loaded again it is the same: fingerprint, ids and splits"""
+    again = make()
+    that(bool(dataset.fingerprint) and again.fingerprint == dataset.fingerprint, "the fingerprint is another")
+    that(list(again.ids) == list(dataset.ids), "the ids are others")
+    for part, rows in dataset.splits.items():
+        equal(again.splits[part], rows, f"the part {part}")
+
+
+PROMISES = {"aligned": _aligned, "named": _named, "parts": _parts, "reads": _reads, "repeats": _repeats}
