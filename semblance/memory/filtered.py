@@ -81,7 +81,7 @@ class Filtered:
             if twice:
                 raise SemblanceError(f"{named(twice, len(ids))} in the index already: remove them first")
             schema = arrow.joined(now.table.schema, table.schema)
-            parts = [_with(now.table, schema, len(now.ids)), _with(table, schema, len(ids))]
+            parts = [_with(now.table, schema, len(now.ids)), _with(arrow.fitted(table, schema), schema, len(ids))]
             self._known.update(zip(ids, range(len(now.ids), len(now.ids) + len(ids)), strict=True))
             self._state = now._replace(
                 ids=[*now.ids, *ids],
@@ -238,11 +238,13 @@ class Prepared:
         """Numbers (in order of addition) and distances of the k nearest, nearest first."""
         if self.index._state is not self._made:
             self._remake()
-        if self._quick is not None and k <= COUNTS[-1] and query.dtype is REAL and query.shape == self._shape:
+        quick = self._quick
+        # Kernels are compiled for queries in one piece that may be written: others are copied first.
+        if quick and 0 < k <= COUNTS[-1] and query.dtype is REAL and query.shape == self._shape and query.flags.carray:
             try:
-                return self._quick(query, k, *values)
-            except (TypeError, IndexError):
-                # Values of another kind, or too few of them: they are converted, or it is said what is wrong.
+                return quick(query, k, *values)
+            except (TypeError, IndexError, OverflowError):
+                # Values of another kind or number: they are converted, or it is said what is wrong.
                 return self._slow(query, k, values)
         return self._slow(query, k, values)
 

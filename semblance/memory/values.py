@@ -46,7 +46,7 @@ def stored(value: Any, name: str, kind: pa.DataType, error: Complain) -> int | f
 
 
 def _number(value: int | float, name: str, kind: pa.DataType, error: Complain) -> int | float:
-    if math.isnan(value):
+    if isinstance(value, float) and math.isnan(value):  # a whole number may be too large for a float
         raise error(f"nan is no number, and {name!r} is never equal to it: write `{name} is null` for what is missing")
     if at.is_boolean(kind) and value in (0, 1):
         return int(value)

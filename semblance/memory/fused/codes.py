@@ -42,7 +42,9 @@ class Quantiser:
         learner = faiss.ProductQuantizer(count * size, count, 4)
         learner.cp.seed = 1
         learner.cp.min_points_per_centroid = 1  # few vectors make poor pieces, and need no warning
-        learner.train(padded(vectors[:: max(1, len(vectors) // TRAINED)], count * size))
+        chosen = vectors[:: max(1, len(vectors) // TRAINED)]
+        chosen = np.resize(chosen, (max(len(chosen), 16), chosen.shape[1]))  # fewer are refused: they come again
+        learner.train(padded(chosen, count * size))
         return cls(faiss.vector_to_array(learner.centroids).reshape(count, 16, size).copy(), flat)
 
     def encode(self, vectors: Floats) -> Bytes:
@@ -67,9 +69,9 @@ def pieces(dim: int, size: int) -> int:
 
 
 def padded(vectors: Floats, width: int) -> Floats:
-    """[n, d] -> [n, width], zeros behind d."""
+    """[n, d] -> [n, width], zeros behind d, of the kind that kernels are compiled for."""
     if vectors.shape[1] == width:
-        return np.ascontiguousarray(vectors, np.float32)
+        return np.require(vectors, np.float32, ["C", "A", "W"])
     wide = np.zeros((len(vectors), width), np.float32)
     wide[:, : vectors.shape[1]] = vectors
     return wide

@@ -3,7 +3,7 @@
     score(row) = q . x - bias(row)          higher is nearer; bias = |x|^2 / 2 in flat space, nothing on the sphere
 
     windowed     one query in the stretch of an order that a closed interval of values is
-    nested       the same for one value of an attribute and an interval of another
+    nested       the same for one whole number of an attribute and an interval of another's values
     whole        the same without a condition
     answer       the best of a stretch: all rows measured; or its codes scanned and the best `depth` measured; or the
                  codes of the inverted lists nearest the query, each cut to the stretch
@@ -18,6 +18,9 @@ Between the steps there is no Python, no copy and no array the size of the stret
 keeps the best rows and raises the score from which a row is a candidate. Kernels give the interpreter free, write only
 into what they are handed, and share nothing: each thread brings its own frames. A `frame` holds the addresses of all
 that a search reads and works in, because to unpack 30 arrays at each call takes longer than a narrow search.
+
+Each function here is compiled for one type of arguments (`windowed` and `nested` have a twin for whole numbers): to
+compile takes seconds, and numba's cache may confuse two versions of a function that two processes write at once.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from typing import Any, NamedTuple
 import numba as nb
 import numpy as np
 from numba import carray, types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 from numpy.typing import NDArray
 
 from semblance.memory.fused.shuffle import ROWS, choose, fetch_ahead, lowest_bit, scorer
@@ -37,9 +40,13 @@ DEEPEST = 4096
 MOST = 128
 """Neighbours that one query is answered with in one call."""
 ALL, LOWER = np.uint64(0xFFFFFFFFFFFFFFFF), np.uint64(0xFFFFFFFF)
+ZERO = np.int64(0)
+"""A plain 0 is a type of its own to numba, for which it compiles every function once more."""
 score_block = scorer(choose())
 NO_WORDS = np.empty(0, np.uint64)
-compiled = nb.njit(fastmath={"reassoc", "contract", "nsz"}, nogil=True, cache=True)
+FAST = {"reassoc", "contract", "nsz"}
+compiled = nb.njit(fastmath=FAST, nogil=True, cache=True)
+inner = nb.njit(fastmath=FAST, nogil=True, cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 class Codes(NamedTuple):
@@ -116,7 +123,7 @@ def _pointer(typing: Any, address: Any) -> Any:
     return types.voidptr(types.int64), generate
 
 
-@compiled
+@inner
 def _opened(f):
     """The arrays of a frame."""
     return Frame(
@@ -143,21 +150,48 @@ def _opened(f):
     )
 
 
+@register_jitable
+def _located(values, low, high):
+    """The stretch of ascending values that lies in [low, high]."""
+    start = np.searchsorted(values, low, side="left")
+    return start, max(start, np.searchsorted(values, high, side="right"))
+
+
 @compiled
 def windowed(query, frames, values, low, high, steps, item_keys, flat, keys, distances):
-    """The nearest of the positions whose values lie in [low, high], by the step of its width.
+    """The nearest of the positions whose values float64 lie in [low, high], by the step of its width.
 
     frames: one for each size of codes; steps [octave, 3]: size, probes, depth; item_keys [n] by row.
     """
-    start, end = locate(values, low, high)
+    start, end = _located(values, low, high)
+    return _one_answer(query, frames, len(values), start, end, steps, item_keys, flat, keys, distances)
+
+
+@compiled
+def windowed_whole(query, frames, values, low, high, steps, item_keys, flat, keys, distances):
+    """As `windowed`, for values int64."""
+    start, end = _located(values, low, high)
     return _one_answer(query, frames, len(values), start, end, steps, item_keys, flat, keys, distances)
 
 
 @compiled
 def nested(query, frames, values, value, outer, low, high, steps, item_keys, flat, keys, distances):
-    """As `windowed`, for the positions that hold `value` and whose rows hold [low, high] of the natural order's values."""
-    begin, stop = locate(outer, low, high)
-    start, end = locate(values, value, value)
+    """As `windowed`, for positions that hold the whole number `value` and whose rows hold [low, high] of the natural
+    order's values float64."""
+    begin, stop = _located(outer, low, high)
+    return _nested(query, frames, values, value, begin, stop, steps, item_keys, flat, keys, distances)
+
+
+@compiled
+def nested_whole(query, frames, values, value, outer, low, high, steps, item_keys, flat, keys, distances):
+    """As `nested`, for values int64 of the natural order."""
+    begin, stop = _located(outer, low, high)
+    return _nested(query, frames, values, value, begin, stop, steps, item_keys, flat, keys, distances)
+
+
+@inner
+def _nested(query, frames, values, value, begin, stop, steps, item_keys, flat, keys, distances):
+    start, end = _located(values, value, value)
     rows = _opened(frames[0]).order[start:end]
     start, end = start + np.searchsorted(rows, begin), start + np.searchsorted(rows, stop)
     return _one_answer(query, frames, len(values), start, end, steps, item_keys, flat, keys, distances)
@@ -166,10 +200,10 @@ def nested(query, frames, values, value, outer, low, high, steps, item_keys, fla
 @compiled
 def whole(query, frames, steps, item_keys, flat, keys, distances):
     """The nearest of all rows."""
-    return _one_answer(query, frames, len(item_keys), 0, len(item_keys), steps, item_keys, flat, keys, distances)
+    return _one_answer(query, frames, len(item_keys), ZERO, len(item_keys), steps, item_keys, flat, keys, distances)
 
 
-@compiled
+@inner
 def _one_answer(query, frames, length, start, end, steps, item_keys, flat, keys, distances):
     square = np.float32(0)
     for j in range(len(query)):
@@ -178,9 +212,10 @@ def _one_answer(query, frames, length, start, end, steps, item_keys, flat, keys,
         return -1
     size, probes, depth = steps[_octave(length, end - start, len(steps))]
     f = _opened(frames[size])
-    best, rows = f.best[:, : len(keys)], f.rows[:, : len(keys)]
-    queries = query.reshape((1, len(query)))
-    _answer(queries, frames[size], probes, depth, start, end, NO_WORDS, 0, best, rows, f.found)
+    shape = 1, len(keys)
+    best, rows = f.best[0, : len(keys)].reshape(shape), f.rows[0, : len(keys)].reshape(shape)
+    queries, no_words = query.reshape((1, len(query))), f.keys[:0]
+    _answer(queries, frames[size], probes, depth, start, end, no_words, ZERO, best, rows, f.found)
     for at in range(f.found[0]):
         keys[at] = item_keys[rows[0, at]]
         if flat:
@@ -190,11 +225,11 @@ def _one_answer(query, frames, length, start, end, steps, item_keys, flat, keys,
     return f.found[0]
 
 
-@compiled
+@inner
 def _octave(length, width, most):
-    """How often a window goes into a length, as the nearest power of two, below `most`."""
+    """How often a window goes into a length, as a power of two, below `most`: the planner's `octave` in whole numbers."""
     octave, width = 0, max(1, width)
-    while octave < most - 1 and length * 46341 >> 15 >= width << octave + 1:
+    while octave < most - 1 and length * 69 >> 6 >= width << octave + 1:
         octave += 1
     return octave
 
@@ -205,7 +240,7 @@ def answer(queries, frame, probes, depth, start, end, words, first, best, rows, 
     _answer(queries, frame, probes, depth, start, end, words, first, best, rows, found)
 
 
-@compiled
+@inner
 def _answer(queries, frame, probes, depth, start, end, words, first, best, rows, found):
     f = _opened(frame)
     k = best.shape[1]
@@ -246,16 +281,9 @@ def code_scores(query, frame, start, end, scores):
         score_block(address, f.table.ctypes.data, pairs, ALL, np.uint16(0), out)
 
 
-@compiled
-def locate(values, low, high):
-    """The stretch of ascending values that lies in [low, high]."""
-    start = np.searchsorted(values, low, side="left")
-    return start, max(start, np.searchsorted(values, high, side="right"))
-
-
-@compiled
+@inner
 def _exact_range(query, k, start, end, vectors, bias, best, rows):
-    kept, row = 0, start
+    kept, row = ZERO, start
     width, base = vectors.shape[1] * 4, vectors.ctypes.data
     while row + 4 <= end:
         # The processor foresees what is read in a row, but not beyond a page.
@@ -277,9 +305,9 @@ def _exact_range(query, k, start, end, vectors, bias, best, rows):
     return kept
 
 
-@compiled
+@inner
 def _exact_rows(query, k, chosen, vectors, bias, best, rows):
-    kept = 0
+    kept = ZERO
     count, width = len(chosen), vectors.shape[1] * 4
     base = vectors.ctypes.data
     at = 0
@@ -287,7 +315,8 @@ def _exact_rows(query, k, chosen, vectors, bias, best, rows):
         for ahead in range(at + 4, min(at + 8, count)):
             for line in range(0, width, 64):
                 fetch_ahead(base + chosen[ahead] * width + line)
-        one, two, three, four = chosen[at], chosen[at + 1], chosen[at + 2], chosen[at + 3]
+        one, two = np.int64(chosen[at]), np.int64(chosen[at + 1])
+        three, four = np.int64(chosen[at + 2]), np.int64(chosen[at + 3])
         a, b, c, d = _four(query, vectors, one, two, three, four)
         if len(bias):
             a, b, c, d = a - bias[one], b - bias[two], c - bias[three], d - bias[four]
@@ -298,18 +327,19 @@ def _exact_rows(query, k, chosen, vectors, bias, best, rows):
             kept = _keep(best, rows, kept, k, d, four)
         at += 4
     while at < count:
-        kept = _keep(best, rows, kept, k, _one(query, vectors, bias, chosen[at]), chosen[at])
+        row = np.int64(chosen[at])
+        kept = _keep(best, rows, kept, k, _one(query, vectors, bias, row), row)
         at += 1
     return kept
 
 
-@compiled
+@inner
 def _scanned(query, depth, start, end, words, first, f):
     """Scans a stretch by its codes: the `depth` best rows go to `chosen`; how many there are."""
     keys, scores, pairs = f.keys, f.scores, f.blocks.shape[1]
     _tabulate(query, f.books, f.book_bias, f.table)
     base, table = f.blocks.ctypes.data, f.table.ctypes.data
-    held, least, room = 0, np.uint16(0), 2 * depth
+    held, least, room = ZERO, np.uint16(0), 2 * depth
     for block in range(start // ROWS, -(-end // ROWS)):
         word = _edges(block, start, end)
         if len(words):
@@ -335,7 +365,7 @@ def _scanned(query, depth, start, end, words, first, f):
     return held
 
 
-@compiled
+@inner
 def _probed(query, depth, probes, start, end, words, first, f):
     """Scans the lists nearest the query, each cut to [start, end), as `_scanned`."""
     keys, near, scores, pairs = f.keys, f.near, f.scores, f.list_blocks.shape[1]
@@ -343,11 +373,11 @@ def _probed(query, depth, probes, start, end, words, first, f):
     _nearest_lists(query, f.centres, f.centre_bias, near, probes)
     _tabulate(query, f.books, f.book_bias, f.table)
     base, table = f.list_blocks.ctypes.data, f.table.ctypes.data
-    held, least, room = 0, np.uint16(0), 2 * depth
+    held, least, room = ZERO, np.uint16(0), 2 * depth
     for probe in range(probes):
         number = np.int64(near[probe] & LOWER)
         begin, stop = f.list_first[number], f.list_first[number + 1]
-        low = np.searchsorted(f.list_rows[begin:stop], start) if start > 0 else 0
+        low = np.searchsorted(f.list_rows[begin:stop], start) if start > 0 else ZERO
         high = np.searchsorted(f.list_rows[begin:stop], end) if end < len(f.list_rows) else stop - begin
         for block in range(low // ROWS, -(-high // ROWS) if high > low else 0):
             word = _edges(block, low, high)
@@ -373,7 +403,7 @@ def _probed(query, depth, probes, start, end, words, first, f):
     return held
 
 
-@compiled
+@inner
 def _edges(block, start, end):
     """A bit for each row of a block that lies in [start, end)."""
     word = ALL
@@ -384,7 +414,7 @@ def _edges(block, start, end):
     return word
 
 
-@compiled
+@inner
 def _one(query, vectors, bias, row):
     total = np.float32(0)
     for j in range(vectors.shape[1]):
@@ -392,7 +422,7 @@ def _one(query, vectors, bias, row):
     return total - bias[row] if len(bias) else total
 
 
-@compiled
+@inner
 def _four(query, vectors, one, two, three, four):
     """Inner products with four rows: four sums that do not wait for one another."""
     a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
@@ -405,7 +435,7 @@ def _four(query, vectors, one, two, three, four):
     return a, b, c, d
 
 
-@compiled
+@inner
 def _keep(best, rows, kept, k, score, row):
     """Puts a row into its place among the best; how many there are."""
     if kept == k:
@@ -422,7 +452,7 @@ def _keep(best, rows, kept, k, score, row):
     return kept + 1
 
 
-@compiled
+@inner
 def _tabulate(query, books, bias, table):
     """What each code adds to a score, in bytes: one scale for all sub-quantisers, each from its own least entry on."""
     count, size = books.shape[0], books.shape[1]
@@ -450,7 +480,7 @@ def _tabulate(query, books, bias, table):
             table[line, place + 16 + code] = entry
 
 
-@compiled
+@inner
 def _nearest_lists(query, centres, bias, near, probes):
     """The lists nearest the query in the lower halves of `near`, nearest first."""
     count = len(centres)
@@ -470,14 +500,14 @@ def _nearest_lists(query, centres, bias, near, probes):
         near[place] = key
 
 
-@compiled
+@inner
 def _ordered(number):
     """32 bits that sort as the float32 does."""
     bits = np.float32(number).view(np.uint32)
     return bits ^ (np.uint32(0xFFFFFFFF) if bits >> np.uint32(31) else np.uint32(0x80000000))
 
 
-@compiled
+@inner
 def _halve(keys, count, kept):
     """Moves the `kept` largest of `count` keys to the front; the score above the least of them (their upper bits + 1)."""
     low, high = 0, count - 1

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semblance.memory.fused import kernels
-from semblance.memory.fused.kernels import DEEPEST, MOST, Codes, Frame, Lists, locate
+from semblance.memory.fused.kernels import DEEPEST, MOST, Codes, Frame, Lists
 from semblance.memory.fused.shuffle import ROWS
 from semblance.memory.masks import Column, Interval
 from semblance.memory.segments import Floats, Ints
@@ -46,7 +46,9 @@ class Order(NamedTuple):
     def stretch(self, interval: Interval) -> tuple[int, int]:
         """The positions whose values lie in the closed interval."""
         kind = self.values.dtype.type
-        return locate(self.values, *(kind(end) for end in interval))
+        low, high = (kind(end) for end in interval)
+        start = int(np.searchsorted(self.values, low))
+        return start, max(start, int(np.searchsorted(self.values, high, side="right")))
 
     def within(self, start: int, end: int, low: int, high: int) -> tuple[int, int]:
         """The positions of [start, end), which hold one value, whose rows lie in [low, high)."""

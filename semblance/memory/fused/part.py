@@ -20,7 +20,7 @@ from semblance.memory.fused import kernels
 from semblance.memory.fused.codes import Bytes, Quantiser, packed, sizes
 from semblance.memory.fused.lists import list_blocks, make_lists
 from semblance.memory.fused.orders import Order, Rows, frames, sorted_rows, words
-from semblance.memory.fused.planner import Plan, Step, calibrate
+from semblance.memory.fused.planner import Plan, Step, calibrate, cautious
 from semblance.memory.masks import Column, Interval, span, true_rows
 from semblance.memory.segments import Floats, Ints
 
@@ -51,6 +51,8 @@ class Part:
         self.keys = keys  # [n], by place
         self.rows, self.orders, self.plans, self.columns = rows, dict(orders), dict(plans), dict(columns)
         self.natural = natural  # the order in which the vectors lie
+        needs = cautious(list(self.plans.values()))
+        self.masked = {name: plan._replace(needs=needs) for name, plan in self.plans.items()}
         self.tables = {name: plan.table() for name, plan in self.plans.items()}
         self.width = rows.vectors.shape[1]
         for order in self.orders.values():
@@ -147,7 +149,7 @@ class Part:
 
     def step(self, window: Window, count: int, share: int) -> Step:
         """What the planner does in a window."""
-        plan = self.plans[window.order]
+        plan = (self.plans if window.blocks is None else self.masked)[window.order]
         return plan.step(window.end - window.start, window.matches, count, share, window.blocks)
 
     def search(self, queries: Floats, count: int, window: Window, step: Step) -> tuple[Floats, NDArray[np.int32], Ints]:

@@ -38,6 +38,8 @@ NARROW = 192
 """Windows of fewer rows are measured whole."""
 QUERIES, TIMED = 128, 24
 NEVER = 0
+SLACK = 69 / 64
+"""What a window may be wider than the one whose depths it takes."""
 
 
 class Step(NamedTuple):
@@ -75,7 +77,7 @@ class Plan(NamedTuple):
         size_of = next((i for i, most in enumerate(COUNTS) if count <= most), None)
         if size_of is None or SHARES[share] == 1 or matches < NARROW:
             return best
-        octave = min(int(math.log2(max(1.0, self.length / matches)) + 0.5), len(next(iter(self.needs.values()))) - 1)
+        octave = self.octave(matches)
         whole = width / ROWS + 1 if blocks is None else blocks
         for (size, probes), depths in self.needs.items():
             depth = depths[octave][size_of][share]
@@ -91,6 +93,10 @@ class Plan(NamedTuple):
                 best = Step(size, probes, depth, cost)
         return best
 
+    def octave(self, matches: int) -> int:
+        """The narrowest window measured that has no fewer rows than this one, or but 8% fewer."""
+        return min(int(math.log2(max(1.0, SLACK * self.length / matches))), len(next(iter(self.needs.values()))) - 1)
+
     def table(self) -> list[list[list[Step]]]:
         """Steps for windows in which all rows may come in: [COUNTS][SHARES][octave]."""
         octaves = range(max(1, self.length).bit_length())
@@ -101,6 +107,18 @@ class Plan(NamedTuple):
             ]
             for count in COUNTS
         ]
+
+
+def cautious(plans: Sequence[Plan]) -> dict[tuple[int, int], list[list[list[int]]]]:
+    """What scans need in the hardest of several orders, by octave. Rows that a condition leaves of a stretch may follow
+    what the vectors follow, as the windows of one order do and those of another do not."""
+    measured = [plan.needs for plan in plans if plan.needs]
+    needs: dict[tuple[int, int], list[list[list[int]]]] = {}
+    for size in range(2) if measured else ():
+        octaves = min(len(need[size, 0]) for need in measured)
+        depths = np.array([need[size, 0][:octaves] for need in measured])
+        needs[size, 0] = np.where((depths == NEVER).any(0), NEVER, depths.max(0)).tolist()
+    return needs
 
 
 def share_at_least(recall: float) -> int:

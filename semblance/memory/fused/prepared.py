@@ -49,10 +49,16 @@ def quick(part: Part, tree: Condition | None, share: int, flat: bool) -> Quick |
     ends = [end.number for c in windows for end in (c.low, c.high) if isinstance(end, Parameter)]
     place = [c.value.number for c in equals if isinstance(c.value, Parameter)]
     tables = [np.array([step[:3] for step in part.tables[chosen][c][share]], np.int64) for c in range(len(COUNTS))]
-    values, outer, frames = order.values, natural.values, part.frames
-    number, outer_number = (float if held.dtype.kind == "f" else operator.index for held in (values, outer))
+    values, outer, frames, many = order.values, natural.values, part.frames, len(ends) + len(place)
+    number, outer_number = (_number(part, name) for name in (chosen, part.natural))
+    windowed = kernels.windowed if values.dtype.kind == "f" else kernels.windowed_whole
+    nested = kernels.nested if outer.dtype.kind == "f" else kernels.nested_whole
+    if windows and equals and values.dtype.kind == "f":
+        return None
 
     def answer(query: Floats, count: int, *given: Any) -> Answer:
+        if len(given) != many:
+            raise IndexError
         near, distances = np.empty(count, WHOLE), np.empty(count, REAL)
         steps = tables[count > COUNTS[0]]
         if windows:
@@ -60,17 +66,17 @@ def quick(part: Part, tree: Condition | None, share: int, flat: bool) -> Quick |
             if not low <= high:
                 raise SemblanceError(f"between has ends {low!r} and {high!r}, of which the first is not the lesser")
             if equals:
-                held = kernels.nested(
+                held = nested(
                     query, frames(chosen), values, number(given[place[0]]), outer, outer_number(low),
                     outer_number(high), steps, keys, flat, near, distances,
                 )  # fmt: skip
             else:
-                held = kernels.windowed(
+                held = windowed(
                     query, frames(chosen), values, number(low), number(high), steps, keys, flat, near, distances
                 )
         elif equals:
             value = number(given[place[0]])
-            held = kernels.windowed(query, frames(chosen), values, value, value, steps, keys, flat, near, distances)
+            held = windowed(query, frames(chosen), values, value, value, steps, keys, flat, near, distances)
         else:
             held = kernels.whole(query, frames(chosen), steps, keys, flat, near, distances)
         if held == count:
@@ -80,6 +86,21 @@ def quick(part: Part, tree: Condition | None, share: int, flat: bool) -> Quick |
         return near[:held], distances[:held]
 
     return answer
+
+
+def _number(part: Part, name: str) -> Callable[[Any], Any]:
+    """What brings a value to the kind of a column's values; a TypeError where that would change it."""
+    held = part.columns[name].values.dtype if name in part.columns else WHOLE
+    if held == REAL:
+        return _narrowed
+    return float if held.kind == "f" else operator.index
+
+
+def _narrowed(value: float) -> float:
+    """A column's own 0.1 for 0.1."""
+    if not abs(value) < 3.4e38:
+        raise TypeError
+    return float(REAL.type(value))
 
 
 def _asks(value: object) -> bool:
