@@ -1,11 +1,14 @@
-"""Reports: what an analysis found, as a table, a picture, one HTML file and a sentence."""
+"""Reports: what an analysis found, as a table, a picture, one HTML file and a sentence; and tables as notebooks show them.
+
+Whatever a user named (ids, labels, columns) is escaped on its way into HTML. Only `Html` passes as it is.
+"""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,18 +65,68 @@ class TableReport:
 
     def save(self, path: str | Path) -> None:
         """One HTML file with verdict, table and picture."""
-        picture = io.BytesIO()
-        self.plot().savefig(picture, format="png", dpi=120)
-        heads = "".join(f"<th>{html.escape(name)}</th>" for name in self.rows[0])
-        body = "".join("<tr>" + "".join(f"<td>{_cell(v)}</td>" for v in row.values()) + "</tr>" for row in self.rows)
-        image = base64.b64encode(picture.getvalue()).decode()
-        title, said = html.escape(self.title), html.escape(self.verdict)
-        Path(path).write_text(
-            f'<!doctype html><meta charset="utf-8"><title>{title}</title><h1>{title}</h1><p>{said}</p>'
-            f'<table><tr>{heads}</tr>{body}</table><img alt="{title}" src="data:image/png;base64,{image}">',
-            encoding="utf-8",
-        )
+        write_page(path, self.title, self.verdict, self.plot(), self.rows)
+
+    def _repr_html_(self) -> str:
+        return report_html(self.title, self.verdict, self.plot(), self.rows)
+
+
+class Html(str):
+    """Text that is HTML already."""
+
+
+def write_page(path: str | Path, title: str, verdict: str, figure: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """One HTML file with a report's verdict, table and picture, and nothing to fetch; numbers are shown to four digits."""
+    head = f'<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title>'
+    Path(path).write_text(
+        f"{head}<h1>{html.escape(title)}</h1>{_content(title, verdict, figure, rows)}", encoding="utf-8"
+    )
+
+
+def report_html(title: str, verdict: str, figure: Any, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The same as a piece of a page."""
+    return f"<div><strong>{html.escape(title)}</strong>{_content(title, verdict, figure, rows)}</div>"
+
+
+def _content(title: str, verdict: str, figure: Any, rows: Sequence[Mapping[str, Any]]) -> str:
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=120)
+    table = table_html(list(rows[0]), (row.values() for row in rows))
+    image = image_html(picture.getvalue(), title, "max-width:100%;background:white")
+    return f"<p>{html.escape(verdict)}</p>{table}{image}"
+
+
+def table_html(columns: Sequence[str], rows: Iterable[Iterable[Any]], title: str = "") -> Html:
+    """A table. Numbers stand to the right with four digits, what is None is a dash; colours are the page's own."""
+    heads = "".join(f"<th>{_cell(name)}</th>" for name in columns)
+    body = "".join(
+        "<tr>"
+        + "".join(f'<td style="text-align:{"right" if _is_number(v) else "left"}">{_cell(v)}</td>' for v in row)
+        + "</tr>"
+        for row in rows
+    )
+    caption = f'<caption style="text-align:left">{_cell(title)}</caption>' if title else ""
+    head = f"<thead><tr>{heads}</tr></thead>" if any(columns) else ""
+    return Html(f"<table>{caption}{head}<tbody>{body}</tbody></table>")
+
+
+def image_html(content: bytes, alt: str, style: str = "") -> Html:
+    """A picture within the page: PNG, JPEG, GIF or WebP by its first bytes."""
+    kind = next((kind for start, kind in _KINDS.items() if content.startswith(start)), "png")
+    coded = base64.b64encode(content).decode()
+    return Html(f'<img alt="{html.escape(alt)}" style="{style}" src="data:image/{kind};base64,{coded}">')
+
+
+_KINDS = {b"\x89PNG": "png", b"\xff\xd8": "jpeg", b"GIF8": "gif", b"RIFF": "webp"}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _cell(value: Any) -> str:
+    if isinstance(value, Html):
+        return value
+    if value is None:
+        return "\u2013"
     return f"{value:.4g}" if isinstance(value, float) else html.escape(str(value))

@@ -7,7 +7,6 @@ intervals.py     how sure a mean is, and whether one row of a table is really ab
 judge.py         what an embedding is worth, in numbers with intervals, beside the raw input's
 label_curve.py   accuracy against labels per class, from one start and from another, as a report
 memory_report.py what a memory of labelled items is worth against its size and k, and how far to trust its votes
-page.py          a report as one HTML file
 probes.py        what a linear map reads from frozen embeddings
 retrieval.py     whether units of one label stand first when all others are ranked by similarity
 uniformity.py    how an embedding uses its sphere, without labels

@@ -22,13 +22,13 @@ from torch import nn
 
 from semblance.analysis.fine_tuning import drawn_module, fine_tuned, logits_of
 from semblance.analysis.intervals import bootstrap_mean
-from semblance.analysis.page import write_page
 from semblance.data.dataset import ArrayDataset
 from semblance.data.prepare import Prepare
 from semblance.errors import SemblanceError
 from semblance.heads.classify import Linear
 from semblance.learning.backprop import Backprop
 from semblance.learning.parts import chance
+from semblance.reports import report_html, write_page
 
 PER_CLASS = (20, 100, 400, 1000, 5000)  # as in the paper
 
@@ -90,7 +90,10 @@ class LabelCurve:
 
     def save(self, path: str | Path) -> None:
         """One HTML file with verdict, picture and table."""
-        write_page(path, "Label curve", str(self), self.plot(), self.table())
+        write_page(path, "Label curve", str(self), self.plot(), self.table().to_pylist())
+
+    def _repr_html_(self) -> str:
+        return report_html("Label curve", str(self), self.plot(), self.table().to_pylist())
 
 
 def label_curve(

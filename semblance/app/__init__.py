@@ -8,7 +8,6 @@ export.py      the verb `export`
 flags.py       what every verb shares: global flags, exit codes, one line for what goes wrong
 label.py       the verb `label`: votes shown, accepted or corrected
 label_cascade.py  `label --cascade`: a person answers about samples, a model does the rest
-progress.py    a bar on stderr where a person looks on
 tables.py      tables on stdout
 pictures.py    neighbours, losses and views as pictures
 upgrade.py     the verb `upgrade`

@@ -25,8 +25,8 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from semblance.app.progress import Progress
 from semblance.errors import SemblanceError, unknown
+from semblance.space.progress import Progress
 
 SCHEMA = 1
 DEVICES = ("auto", "cpu", "cuda", "mps")

@@ -5,23 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-NAMES = {
-    "knn1": "1-nn accuracy",
-    "knn5": "5-nn accuracy",
-    "knn20": "20-nn accuracy",
-    "linear": "linear probe",
-    "fewshot1": "5-way 1-shot",
-    "fewshot5": "5-way 5-shot",
-    "fewshot5_all": "all classes, 5 labels each",
-    "map": "mean average precision",
-    "recall10": "recall at 10",
-    "nmi": "clusters: NMI",
-    "ari": "clusters: ARI",
-    "alignment": "alignment",
-    "uniformity": "uniformity",
-    "effective_rank": "effective rank",
-    "view_recall1": "other view is nearest",
-}
+from semblance.space.show import METRICS
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[int] = ()) -> None:
@@ -56,7 +40,7 @@ def evaluation(metrics: Mapping[str, Mapping[str, float | None] | None], title: 
             continue
         low, high = found.get("low"), found.get("high")
         span = "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
-        rows.append([name, NAMES.get(name, ""), number(found["value"]), span, number(found.get("baseline"))])
+        rows.append([name, METRICS.get(name, ""), number(found["value"]), span, number(found.get("baseline"))])
     show(title, ["metric", "", "value", "95% interval", "raw input"], rows, right=(2, 3, 4))
 
 

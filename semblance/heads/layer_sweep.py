@@ -6,9 +6,6 @@ bootstrap over test items.
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +17,7 @@ from torch import Tensor
 
 from semblance.contracts import Encoder
 from semblance.heads.frozen import COSTS, FrozenSVM, features
+from semblance.reports import report_html, write_page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,19 +69,10 @@ class LayerSweep:
 
     def save(self, path: str | Path) -> None:
         """One HTML file with verdict, table and picture."""
-        picture = io.BytesIO()
-        self.plot().savefig(picture, format="png", dpi=120)
-        heads = "".join(f"<th>{name}</th>" for name in vars(self.rows[0]))
-        body = "".join(
-            "<tr>" + "".join(f"<td>{v:.4g}</td>" if isinstance(v, float) else f"<td>{v}</td>" for v in vars(r).values())
-            for r in self.rows
-        )
-        image = base64.b64encode(picture.getvalue()).decode()
-        Path(path).write_text(
-            f'<!doctype html><meta charset="utf-8"><title>Layer sweep</title><p>{html.escape(str(self))}</p>'
-            f'<table><tr>{heads}</tr>{body}</table><img alt="accuracy by layer" src="data:image/png;base64,{image}">',
-            encoding="utf-8",
-        )
+        write_page(path, "Layer sweep", str(self), self.plot(), [vars(row) for row in self.rows])
+
+    def _repr_html_(self) -> str:
+        return report_html("Layer sweep", str(self), self.plot(), [vars(row) for row in self.rows])
 
 
 def layer_sweep(

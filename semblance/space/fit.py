@@ -33,6 +33,7 @@ from semblance.space.card import write_card
 from semblance.space.choose import choose, suits
 from semblance.space.columns import attributes_of, label_kind
 from semblance.space.model import Model
+from semblance.space.progress import watched
 from semblance.space.space import Space
 from semblance.space.training import train
 
@@ -40,6 +41,7 @@ Progress = Callable[[int, int, str], None]
 RECORD_FORMAT = 1
 
 
+@watched
 def fit(
     data: Any,
     recipe: str | Model | None = None,

@@ -30,6 +30,8 @@ from semblance.space.columns import label_kind
 from semblance.space.fit import Progress
 from semblance.space.model import Model
 from semblance.space.plan import plan
+from semblance.space.progress import watched
+from semblance.space.show import ranking_html
 from semblance.space.training import train
 
 EPOCHS = 20
@@ -51,6 +53,9 @@ class Ranking:
     def to_dict(self) -> dict[str, Any]:
         """As `semblance rank --json` prints it."""
         return {"rows": self.rows, "tests": self.tests}
+
+    def _repr_html_(self) -> str:
+        return ranking_html(self.rows, self.tests, str(self))
 
     def __str__(self) -> str:
         best = self.rows[0]
@@ -92,6 +97,7 @@ class Ranking:
         return figure
 
 
+@watched
 def rank(
     data: Any,
     recipes: Sequence[str] | None = None,

@@ -34,8 +34,9 @@ from semblance.memory.reading import Past
 from semblance.memory.store import Store
 from semblance.memory.view import View
 from semblance.recipes.registry import told_name
-from semblance.space import label, tables
+from semblance.space import label, picture, show, tables
 from semblance.space.model import Model
+from semblance.space.progress import watched
 
 log = logging.getLogger(__name__)
 Pair = tuple[np.ndarray, np.ndarray]
@@ -61,6 +62,19 @@ class Results:
         """As `semblance search --json` prints it."""
         return {"matches": self.matches, "recall": self.recall, "plan": self.plan, "results": self.results}
 
+    _thumbnail = None  # how a notebook gets at the pictures; no field, since an answer outlives its space
+
+    def with_pictures(self, thumbnail: Callable[[str], bytes | None]) -> Results:
+        """The same; a notebook shows the items' pictures with it."""
+        object.__setattr__(self, "_thumbnail", thumbnail)
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_thumbnail"}
+
+    def _repr_html_(self) -> str:
+        return show.results_html(self, self._thumbnail)
+
 
 class Space:
     """A folder of embeddings that can be searched, added to and judged; close it, or use it in a `with`."""
@@ -84,6 +98,9 @@ class Space:
 
     def __repr__(self) -> str:
         return f"Space({str(self.path)!r}: {len(self):,} items, {self.geometry.name}, recipe {self.recipe!r})"
+
+    def _repr_html_(self) -> str:
+        return show.space_html(self)
 
     def close(self) -> None:
         """Give back files and connections; twice is once."""
@@ -158,6 +175,8 @@ class Space:
         queries = list(query) if several else [query]
         self.store.refresh()
         answers = self.store.reading(lambda view: self._search(view, queries, k, where))
+        if self.manifest["domain"] == "images":
+            answers = [answer.with_pictures(self.store.thumbnail) for answer in answers]
         return answers if several else answers[0]
 
     def _search(self, view: View, queries: Sequence[Any], k: int, where: str | None) -> list[Results]:
@@ -341,9 +360,25 @@ class Space:
         size = sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
         return {"items": len(view), "bytes": size, "versions": versions}
 
+    def plot(
+        self,
+        colour: str | None = "label",
+        where: str | None = None,
+        method: str = "auto",
+        pictures: bool = False,
+        most: int = 10_000,
+        seed: int = 0,
+    ) -> Any:
+        """The items that satisfy `where` in two dimensions, coloured by an attribute: a matplotlib figure.
+
+        method: umap, pca, or auto. `pictures` draws images themselves. Beyond `most` items a uniform sample is drawn.
+        """
+        return picture.plot(self, colour, where, method, pictures, most, seed)
+
+    @watched
     def evaluate(
-        self, dataset: ArrayDataset | None = None, progress: Callable[[int, int, str], None] | None = None
-    ) -> dict[str, Any]:
+        self, dataset: ArrayDataset | None = None, *, progress: Callable[[int, int, str], None] | None = None
+    ) -> show.Evaluation:
         """How good the space is: {"metrics": {name: {value, low, high, baseline}}, "notes": [...]}.
 
         Gallery: split `train`; queries: split `test`. The baseline is the raw input, read again from the data's source;
@@ -388,7 +423,7 @@ class Space:
         )
         if progress is not None:
             progress(1, 1, "judging")
-        return {"metrics": metrics, "notes": notes}
+        return show.Evaluation(metrics=metrics, notes=notes)
 
     def _source(self) -> tuple[ArrayDataset | None, str | None]:
         record = self.store.recipe

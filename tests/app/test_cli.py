@@ -171,7 +171,7 @@ def test_search_prints_a_table_for_people(capsys, space):
 
 def test_evaluate_answers_with_all_metrics_and_no_nan(capsys, learned):
     found = answer(capsys, "evaluate", learned)
-    assert set(found["metrics"]) == set(cli.tables.NAMES)
+    assert set(found["metrics"]) == set(cli.tables.METRICS)
     for metric in found["metrics"].values():
         assert metric is None or set(metric) == {"value", "low", "high", "baseline"}
     assert 0 <= found["metrics"]["knn5"]["low"] <= found["metrics"]["knn5"]["value"] <= found["metrics"]["knn5"]["high"]
@@ -386,7 +386,7 @@ def test_the_documented_fields_are_the_printed_ones():
     from semblance.claims.evidence import checkout
 
     page = (checkout() / "docs" / "json.md").read_text()
-    for name in (*cli.FIT, *cli.tables.NAMES):
+    for name in (*cli.FIT, *cli.tables.METRICS):
         assert f"`{name}`" in page, f"docs/json.md does not name {name}"
 
 
