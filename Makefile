@@ -10,7 +10,7 @@ CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 WORKERS ?= 2
 
-.PHONY: install demo test lint faults claims bench evidence table clean
+.PHONY: install demo test plugin lint faults claims bench evidence table clean
 
 install: $(INSTALLED)
 
@@ -32,6 +32,14 @@ test: install lint
 	rm -f .coverage .coverage.*
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term:skip-covered \
 	  --cov-fail-under=90
+	$(MAKE) plugin
+
+# The example package's own tests. It is installed aside, so that ours do not see it.
+plugin: install
+	rm -rf build/plugin && mkdir -p build/plugin
+	cp -r examples/plugin build/plugin/source
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --target build/plugin/site build/plugin/source
+	cd examples/plugin && PYTHONPATH=$(CURDIR)/build/plugin/site $(ONE_THREAD) $(CURDIR)/$(BIN)/python -m pytest -q -c pyproject.toml
 
 lint: install
 	$(BIN)/ruff check

@@ -145,7 +145,7 @@ def test_the_shipped_table_is_the_decorators():
 
 def test_every_recipe_belongs_to_an_entry_or_is_free_and_builds():
     entries = {row["id"] for row in registry.catalogue()}
-    for name, row in registry.table().items():
+    for name, row in registry.own().items():
         assert row.entry is None or row.entry in entries
         assert isinstance(registry.build(name), registry.Recipe)
 

@@ -84,6 +84,6 @@ def test_a_table_of_old_defaults_that_has_gaps_or_strange_settings_is_a_mistake(
 
 
 def test_every_shipped_recipe_can_be_asked_for_by_every_version_it_had():
-    for name, row in registry.table().items():
+    for name, row in registry.own().items():
         for version in range(1, row.version + 1):
             assert isinstance(build(f"{name}@{version}"), Recipe)
