@@ -82,6 +82,8 @@ class Filtered:
                 raise SemblanceError(f"{named(twice, len(ids))} in the index already: remove them first")
             schema = arrow.joined(now.table.schema, table.schema)
             parts = [_with(now.table, schema, len(now.ids)), _with(arrow.fitted(table, schema), schema, len(ids))]
+            for part in now.parts:
+                part.learn(schema)
             self._known.update(zip(ids, range(len(now.ids), len(now.ids) + len(ids)), strict=True))
             self._state = now._replace(
                 ids=[*now.ids, *ids],
@@ -213,6 +215,8 @@ class Filtered:
         added = sum(map(len, now.tail)) - sum(map(len, built.tail))
         vectors = np.concatenate(now.tail)[-added:] if added else np.empty((0, self.dim), np.float32)
         kept = tuple(old for old in built.parts if old.keys.min() < first)
+        if part is not None:
+            part.learn(now.table.schema)
         self._state = now._replace(parts=(*kept, part) if part is not None else kept, tail=(vectors,) if added else ())
 
     def _build_aside(self) -> None:

@@ -225,6 +225,7 @@ def _seen(view: View, parts: tuple[Part, ...]) -> Seen:
     uncovered = np.ones(len(at), np.bool_)
     alive: list[NDArray[np.bool_] | None] = []
     for part in parts:
+        part.learn(view.schema)
         inside = (part.keys >= least) & (part.keys < least + len(at))
         lives = inside.copy()
         lives[inside] = at[part.keys[inside] - least] >= 0

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from semblance.memory.conditions import And, Condition, columns_of, conjuncts
@@ -103,6 +104,12 @@ class Part:
         for order in self.orders.values():
             arrays += [order.rows, order.values, *(codes.blocks for codes in order.codes)]
         return sum(array.nbytes for array in arrays) + sum(column.nbytes for column in self.columns.values())
+
+    def learn(self, schema: pa.Schema) -> None:
+        """Attributes that came after the part was built are null in its rows."""
+        for field in schema:
+            if field.name not in self.columns:
+                self.columns[field.name] = Column.of(pa.nulls(len(self), field.type), field.name)
 
     def window(self, condition: Condition | None, alive: NDArray[np.bool_] | None = None) -> Window:
         """Where the rows are for which the condition is true, of those that are alive [n], by place (None: all)."""
