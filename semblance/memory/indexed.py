@@ -63,10 +63,10 @@ class Seen(NamedTuple):
 
 
 class Indexed:
-    """The parts of one space folder. Any thread may search; one thread builds."""
+    """The parts of one space folder. Any thread may search; one thread builds, unless `builds` is false."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder / "index"
+    def __init__(self, folder: Path, builds: bool = True):
+        self.folder, self.builds = folder / "index", builds
         self._generation = -1
         self._parts: dict[str, Part] = {}
         self._seen: Seen | None = None
@@ -154,7 +154,7 @@ class Indexed:
 
     def _worthwhile(self, view: View, seen: Seen) -> bool:
         waiting = len(seen.tail.keys)
-        return waiting >= max(FIRST, (len(view) - waiting) // 8)
+        return self.builds and waiting >= max(FIRST, (len(view) - waiting) // 8)
 
     def wait(self) -> None:
         """Returns when nothing is being built in the background."""

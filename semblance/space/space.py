@@ -30,6 +30,8 @@ from semblance.heads.neighbours import vote
 from semblance.memory.check import Damage
 from semblance.memory.decision import Decision
 from semblance.memory.exact import scan
+from semblance.memory.fused.planner import checked_recall
+from semblance.memory.indexed import Indexed
 from semblance.memory.reading import Past
 from semblance.memory.store import Store
 from semblance.memory.view import View
@@ -161,45 +163,51 @@ class Space:
         dataset = self.model.read(data)
         return list(dataset.ids), self.model.embed(dataset)
 
-    def search(self, query: Any, k: int = 5, where: str | None = None) -> Results | list[Results]:
+    def search(self, query: Any, k: int = 5, where: str | None = None, recall: float = 0.95) -> Results | list[Results]:
         """Nearest items to one query, or to several (a list, or a 2-d array): then a list of answers.
 
         query: a path to a file of the space's domain, the id of an item (which is then not its own neighbour), or a
-        vector [d]. where: an SQL-like condition over attributes. A k above the number of matches returns all of them.
+        vector [d]. where: an SQL-like condition over attributes. recall: the share of the true nearest that an answer
+        holds on average at least; 1 measures every item. A k above the number of matches returns all of them.
         """
         if k < 1:
             raise SemblanceError(f"k is {k}: ask for one neighbour or more")
+        checked_recall(recall)
         several = isinstance(query, list | tuple) or (
             isinstance(query, np.ndarray) and query.ndim == 2 and query.dtype.kind == "f"
         )
         queries = list(query) if several else [query]
         self.store.refresh()
-        answers = self.store.reading(lambda view: self._search(view, queries, k, where))
+        answers = self.store.reading(lambda view: self._search(view, queries, k, where, recall))
         if self.manifest["domain"] == "images":
             answers = [answer.with_pictures(self.store.thumbnail) for answer in answers]
         return answers if several else answers[0]
 
-    def _search(self, view: View, queries: Sequence[Any], k: int, where: str | None) -> list[Results]:
-        """The answers of one version of the space."""
-        matching = view.rows_where(where)
-        return [self._search_one(view, query, k, matching) for query in queries]
+    @cached_property
+    def index(self) -> Indexed:
+        """What finds the nearest among many."""
+        return Indexed(self.path)
 
-    def _search_one(self, view: View, query: Any, k: int, rows: np.ndarray) -> Results:
-        vector, itself = self._vector(view, query)
-        if itself is not None:
-            rows = rows[rows != itself]
-        found, distances = scan(view.source, rows, vector[None], k, self.geometry)
-        keep = found[0][found[0] >= 0]
-        attributes = view.attributes(rows=keep).to_pylist()
-        return Results(
-            matches=len(rows),
-            recall=1.0,
-            plan=f"exact scan of {len(rows):,} of {len(view):,} items",
-            results=[
+    def _search(self, view: View, queries: Sequence[Any], k: int, where: str | None, recall: float) -> list[Results]:
+        """The answers of one version of the space."""
+        if not queries:
+            return []
+        vectors, items = zip(*(self._vector(view, query) for query in queries), strict=True)
+        # An item that asks is not its own neighbour: one more is looked for, and itself left out.
+        more = any(item is not None for item in items)
+        near = self.index.search(view, np.stack(vectors), k + more, where, recall)
+        answers = []
+        for item, positions, distances in zip(items, near.positions, near.distances, strict=True):
+            others = (positions != item) if item is not None else np.ones(len(positions), bool)
+            keep, far = positions[others][:k], distances[others][:k]
+            itself = item is not None and self.index.matches_itself(view, item, where)
+            attributes = view.attributes(rows=keep).to_pylist()
+            results = [
                 {"id": name, "distance": float(distance), "attributes": attribute}
-                for name, distance, attribute in zip(view.ids(keep), distances[0], attributes, strict=False)
-            ],
-        )
+                for name, distance, attribute in zip(view.ids(keep), far, attributes, strict=True)
+            ]
+            answers.append(Results(near.matches - itself, near.recall, near.plan, results))
+        return answers
 
     def _vector(self, view: View, query: Any) -> tuple[np.ndarray, int | None]:
         """A query as a vector [d] in the space's geometry, and the row it already has, if it is an item."""
@@ -332,8 +340,11 @@ class Space:
     def at(self, version: int) -> Space:
         """The space as it was in an older version, for reading: any since the last compaction or fit."""
         past = copy.copy(self)
-        past.__dict__ = {key: self.__dict__[key] for key in ("path", "info", "_module", "model") if key in self.__dict__}
+        past.__dict__ = {
+            key: self.__dict__[key] for key in ("path", "info", "_module", "model") if key in self.__dict__
+        }
         past.store = Past(self.store, self.store.at(version))
+        past.index = Indexed(self.path, builds=False)  # parts are for the versions to come
         return past
 
     def check(self) -> list[Damage]:

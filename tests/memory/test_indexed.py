@@ -67,6 +67,14 @@ def test_an_index_catches_up_only_where_there_is_enough(store: Store, monkeypatc
     assert not Indexed(store.path).catch_up(store.view)
 
 
+def test_an_index_of_the_past_builds_nothing(store: Store) -> None:
+    index = Indexed(store.path, builds=False)
+    assert "scan of" in agree(index, store.view, WHERES[1])
+    index.wait()
+    assert "scan of" in agree(index, store.view, WHERES[1])
+    assert not (store.path / "index").exists()
+
+
 def test_a_part_comes_back_from_its_folder_and_nothing_of_it_is_written_by_searching(store: Store) -> None:
     Indexed(store.path).build(store.view)
     (folder,) = (store.path / "index").iterdir()
