@@ -9,6 +9,8 @@ The rooms, each importing earlier ones only: contracts and errors, geometry, dat
 learning, architecture, memory, analysis, recipes, space, claims, app.
 """
 
+import logging
+
 from semblance.lazy import lazy
 
 __version__ = "0.1.0"
@@ -20,6 +22,7 @@ __getattr__, __dir__, __all__ = lazy(
         "load": "space.space",
         "rank": "space.rank",
         "wrap": "space.wrap",
+        "report": "space.methods",
         "Embedder": "space.embedder",
         "recipes": "claims.states:rows",
         "data": "data:",
@@ -28,3 +31,6 @@ __getattr__, __dir__, __all__ = lazy(
         "SemblanceError": "errors",
     },
 )
+
+# A library that is imported prints nothing: whoever wants its log gives this name a handler, as the command line does.
+logging.getLogger(__name__).addHandler(logging.NullHandler())

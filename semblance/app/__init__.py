@@ -2,12 +2,17 @@
 
 cli.py         the verbs
 asking.py      a question on stderr, an answer from stdin
+complete.py    what the shell offers after a word is begun
 compact.py     the verb `compact`
 data.py        the verbs of `semblance data`
+doctor.py      the verb `doctor`: versions, extras, what was chosen for this machine and why, folders
 export.py      the verb `export`
 flags.py       what every verb shares: global flags, exit codes, one line for what goes wrong
 label.py       the verb `label`: votes shown, accepted or corrected
 label_cascade.py  `label --cascade`: a person answers about samples, a model does the rest
+logs.py        what the library logs, as lines on stderr
+measure.py     what `doctor --measure` times and proposes
+report.py      the verb `report`
 tables.py      tables on stdout
 pictures.py    neighbours, losses and views as pictures
 upgrade.py     the verb `upgrade`

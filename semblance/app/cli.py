@@ -12,13 +12,15 @@ from typing import Annotated, Any
 
 import typer
 
-from semblance.app import compact, tables
+from semblance.app import compact, complete, doctor, tables
 from semblance.app import data as named
 from semblance.app import export as exporting
 from semblance.app import label as labelling
+from semblance.app import report as reporting
 from semblance.app import upgrade as upgrading
 from semblance.app.flags import Face, at_least, run, verb
 from semblance.errors import Interrupted, SemblanceError
+from semblance.places import keep_compiled
 from semblance.recipes.registry import check_settings
 
 app = typer.Typer(
@@ -31,11 +33,18 @@ app = typer.Typer(
 
 app.add_typer(named.app, name="data")
 compact.add_to(app)
+doctor.add_to(app)
 exporting.add_to(app)
+reporting.add_to(app)
 upgrading.add_to(app)
 labelling.add_to(app)
 
-Data = Annotated[str, typer.Argument(help="A folder of images, a .npy/.npz/.csv/.parquet file, or a known set's name.")]
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="A folder of images, a .npy/.npz/.csv/.parquet file, or a known set's name.", autocompletion=complete.sets
+    ),
+]
 SpacePath = Annotated[Path, typer.Argument(help="The folder of a space.", metavar="SPACE")]
 Label = Annotated[str | None, typer.Option(help="The column that holds the labels.")]
 IdColumn = Annotated[str | None, typer.Option(help="The column that holds the ids.")]
@@ -67,8 +76,13 @@ def semblance(
 @verb(app)
 def fit(
     face: Face,
-    data: Annotated[str | None, typer.Argument(help="A folder, a file, or a known set's name.")] = None,
-    recipe: Annotated[str | None, typer.Option("--recipe", "-r", help="A name from `semblance recipes`.")] = None,
+    data: Annotated[
+        str | None, typer.Argument(help="A folder, a file, or a known set's name.", autocompletion=complete.sets)
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option("--recipe", "-r", help="A name from `semblance recipes`.", autocompletion=complete.recipes),
+    ] = None,
     settings: Set = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The folder to write (NAME.space).")] = None,
     again: Annotated[Path | None, typer.Option("--from", help="Run again what a recipe.json says.")] = None,
@@ -240,7 +254,10 @@ def evaluate(face: Face, space: SpacePath) -> None:
 def rank(
     face: Face,
     data: Data,
-    recipe: Annotated[list[str] | None, typer.Option("--recipe", "-r", help="A method; repeat it.")] = None,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option("--recipe", "-r", help="A method; repeat it.", autocompletion=complete.recipes),
+    ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="RECIPE.KEY=VALUE", help="A setting.")] = None,
     seeds: Annotated[int, typer.Option(help="Runs per method.", callback=at_least(1))] = 3,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where finished runs are kept (NAME.rank).")] = None,
@@ -306,7 +323,9 @@ def rank(
 @verb(app)
 def recipes(
     face: Face,
-    name: Annotated[str | None, typer.Argument(help="One recipe, with its settings.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="One recipe, with its settings.", autocompletion=complete.recipes)
+    ] = None,
     family: Annotated[str | None, typer.Option(help="Only a family of the catalogue, e.g. objectives.")] = None,
     state: Annotated[str | None, typer.Option(help="planned, built, shown, 'not shown' or stale.")] = None,
 ) -> None:
@@ -343,7 +362,7 @@ def recipes(
 @verb(app)
 def reproduce(
     face: Face,
-    entry: Annotated[str, typer.Argument(help="A catalogue entry, e.g. simsiam.")],
+    entry: Annotated[str, typer.Argument(help="A catalogue entry, e.g. simsiam.", autocompletion=complete.entries)],
     broken: Annotated[bool, typer.Option("--broken", help="Run the sabotaged twin, which must not be shown.")] = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -426,6 +445,7 @@ def _dry(face: Face, plans: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     """The `semblance` command."""
+    keep_compiled()
     sys.exit(run(app))
 
 

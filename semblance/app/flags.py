@@ -4,7 +4,7 @@
     --seed N        the integer that all chance comes from
     --device D      auto, cpu, cuda or mps
     -q, --quiet     nothing on stderr but errors
-    --verbose       the traceback of an error
+    --verbose       the traceback of an error, and what the library logs
 
 Exit codes: 0 done; 1 failed, or a claim not shown; 2 bad input or usage; 130 and 143 stopped by a signal, with the place of
 the saved state. Results go to stdout, everything else to stderr.
@@ -25,6 +25,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from semblance.app import logs
 from semblance.errors import SemblanceError, unknown
 from semblance.space.progress import Progress
 
@@ -48,7 +49,7 @@ GLOBAL: dict[str, Any] = {
     "seed": Annotated[int | None, typer.Option("--seed", help="What all chance comes from.", callback=at_least(0))],
     "device": Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.", metavar="DEVICE")],
     "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")],
-    "verbose": Annotated[bool, typer.Option("--verbose", help="Show the traceback of an error.")],
+    "verbose": Annotated[bool, typer.Option("--verbose", help="Show the log, and the traceback of an error.")],
 }
 DEFAULTS = {"as_json": False, "seed": None, "device": "auto", "quiet": False, "verbose": False}
 
@@ -95,7 +96,8 @@ def verb(app: typer.Typer, name: str | None = None) -> Callable[[Callable[..., N
         def call(**given: Any) -> None:
             face = Face(**{flag: given.pop(flag) for flag in GLOBAL})
             _VERBOSE.append(face.verbose)
-            function(face, **given)
+            with logs.told(print_line if face.quiet else face.say, face.quiet, face.verbose):
+                function(face, **given)
 
         kinds = {p.name: types[p.name] for p in own} | GLOBAL
         defaults = {p.name: p.default for p in own} | DEFAULTS
@@ -137,6 +139,11 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         return _fail(f"internal error, {text} (run with --verbose for the traceback)", 1)
+
+
+def print_line(line: str) -> None:
+    """A line on stderr whatever the flags: `-q` leaves errors."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def _fail(text: str, code: int) -> int:

@@ -30,6 +30,7 @@ from PIL import Image
 
 from semblance.data.pictures import Bad, Header, decode, header, pair, quiet
 from semblance.errors import Failed, SemblanceError
+from semblance.places import cache_folder
 
 SMALL = 64
 """Pictures of one common size up to this are kept as they are; all others come to this size unless told."""
@@ -74,7 +75,7 @@ def read_pictures(
         return np.memmap(entry / "x.bin", np.uint8, "r", shape=tuple(facts["shape"])), facts
     except OSError as error:
         raise Failed(
-            f"the cache of decoded images cannot be used ({error.strerror or error}: {error.filename or _place()}): "
+            f"the cache of decoded images cannot be used ({error.strerror or error}: {error.filename or cache_folder()}): "
             "make room, or name another folder by SEMBLANCE_CACHE"
         ) from None
 
@@ -87,17 +88,8 @@ def _stamp(file: Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def _place() -> Path:
-    given = os.environ.get("SEMBLANCE_CACHE")
-    if given:
-        return Path(given).expanduser()
-    from platformdirs import user_cache_path
-
-    return user_cache_path("semblance")
-
-
 def _cache() -> Path:
-    folder = _place() / "images"
+    folder = cache_folder() / "images"
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob(".writing-*"):  # by a process that was killed
         if time.time() - left.stat().st_mtime > 86400:
