@@ -214,6 +214,9 @@ def search(
     k: Annotated[int, typer.Option("-k", "--k", help="How many neighbours.")] = 5,
     where: Where = None,
     by_id: Annotated[bool, typer.Option("--id", help="The queries are ids of items of the space.")] = False,
+    recall: Annotated[
+        float, typer.Option("--recall", help="Share of the true nearest to find; 1 looks at all.")
+    ] = 0.95,
 ) -> None:
     """Find what is near.
 
@@ -224,7 +227,8 @@ def search(
 
     with load(space) as opened:
         asked = read_queries(opened, query, by_id)
-        answers = [answer.to_dict() for answer in opened.search([q for _, q in asked], k=k, where=where)]
+        opened.index.builds = False  # one question is not worth an index that takes longer than the answer
+        answers = [answer.to_dict() for answer in opened.search([q for _, q in asked], k=k, where=where, recall=recall)]
     if face.as_json:
         face.answer(answers if len(answers) > 1 else answers[0])
         return
