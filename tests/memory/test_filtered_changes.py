@@ -54,7 +54,8 @@ class AgainstADictionary(RuleBasedStateMachine):
         }
         ids = [f"i{self.clock + number}" for number in range(count)]
         self.clock += count
-        attributes = pa.table({name: held[name] for name in columns}) if columns else None
+        kinds = {"year": pa.int64(), "kind": pa.string()}
+        attributes = pa.table({name: pa.array(held[name], kinds[name]) for name in columns}) if columns else None
         self.index.add(ids, vectors, attributes)
         for number, id in enumerate(ids):
             self.items[id] = {"vector": vectors[number], **{name: held[name][number] for name in columns}}
@@ -113,8 +114,9 @@ class AgainstADictionary(RuleBasedStateMachine):
             for query, keys, far in zip(QUERIES, found.keys, distances, strict=True):
                 ids = [now.ids[key] for key in keys]
                 assert set(ids) <= set(inside) and len(set(ids)) == len(ids) == min(7, len(inside))
-                np.testing.assert_allclose(far, self.true(query, ids), rtol=1e-4, atol=1e-4)
-                np.testing.assert_allclose(far, np.sort(self.true(query, inside))[:7], rtol=1e-4, atol=1e-4)
+                # In flat space a distance of nearly 0 is the root of a difference of squares in float32.
+                np.testing.assert_allclose(far, self.true(query, ids), rtol=1e-4, atol=3e-3)
+                np.testing.assert_allclose(far, np.sort(self.true(query, inside))[:7], rtol=1e-4, atol=3e-3)
 
     def teardown(self) -> None:
         if hasattr(self, "patch"):

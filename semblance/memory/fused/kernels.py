@@ -7,7 +7,6 @@
     whole        the same without a condition
     answer       the best of a stretch: all rows measured; or its codes scanned and the best `depth` measured; or the
                  codes of the inverted lists nearest the query, each cut to the stretch
-    exact_rows   the best of a list of rows, all measured
 
 The first three take a query [d'] (d' >= d, zeros behind d), fill keys and distances [k], nearest first, and return how
 many there are, -1 for a query that holds NaN or infinity; the others take queries [Q, d'] and fill scores and rows
@@ -247,8 +246,10 @@ def _answer(queries, frame, probes, depth, start, end, words, first, best, rows,
     for i in range(len(queries)):
         query = queries[i]
         if depth == 0:
-            if len(f.order):
-                found[i] = _exact_rows(query, k, f.order[start:end], f.vectors, f.bias, best[i], rows[i])
+            if len(words):
+                found[i] = _exact_allowed(query, k, start, end, words, first, f, best[i], rows[i])
+            elif len(f.order):
+                found[i] = _exact_rows(query, k, ZERO, f.order[start:end], f.vectors, f.bias, best[i], rows[i])
             else:
                 found[i] = _exact_range(query, k, start, end, f.vectors, f.bias, best[i], rows[i])
             continue
@@ -258,15 +259,7 @@ def _answer(queries, frame, probes, depth, start, end, words, first, best, rows,
         # Where the lists hold too few rows that may come in, more may lie elsewhere.
         if held < min(depth, end - start):
             held = _scanned(query, depth, start, end, words, first, f)
-        found[i] = _exact_rows(query, k, f.chosen[:held], f.vectors, f.bias, best[i], rows[i])
-
-
-@compiled
-def exact_rows(queries, frame, chosen, best, rows, found):
-    """The best of the rows chosen [n] int32."""
-    f = _opened(frame)
-    for i in range(len(queries)):
-        found[i] = _exact_rows(queries[i], best.shape[1], chosen, f.vectors, f.bias, best[i], rows[i])
+        found[i] = _exact_rows(query, k, ZERO, f.chosen[:held], f.vectors, f.bias, best[i], rows[i])
 
 
 @compiled
@@ -306,8 +299,25 @@ def _exact_range(query, k, start, end, vectors, bias, best, rows):
 
 
 @inner
-def _exact_rows(query, k, chosen, vectors, bias, best, rows):
-    kept = ZERO
+def _exact_allowed(query, k, start, end, words, first, f, best, rows):
+    """Measures the rows of a stretch that may come in, as many at a time as there is room for."""
+    kept, held = ZERO, ZERO
+    for block in range(start // ROWS, -(-end // ROWS)):
+        word = words[block - first] & _edges(block, start, end)
+        while word:
+            position = block * ROWS + np.int64(lowest_bit(word))
+            word &= word - np.uint64(1)
+            f.chosen[held] = f.order[position] if len(f.order) else position
+            held += 1
+        if held > DEEPEST - ROWS:
+            kept = _exact_rows(query, k, kept, f.chosen[:held], f.vectors, f.bias, best, rows)
+            held = ZERO
+    return _exact_rows(query, k, kept, f.chosen[:held], f.vectors, f.bias, best, rows)
+
+
+@inner
+def _exact_rows(query, k, kept, chosen, vectors, bias, best, rows):
+    """Puts rows [n] int32 among the best, of which there are `kept`; how many there are."""
     count, width = len(chosen), vectors.shape[1] * 4
     base = vectors.ctypes.data
     at = 0

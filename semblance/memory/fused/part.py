@@ -121,6 +121,8 @@ class Part:
         allowed = true_rows(rest, self.columns, where) if rest is not None else np.ones(end - start, np.bool_)
         if alive is not None:
             allowed &= alive[where]
+        if allowed.all():
+            return Window(name, start, end, end - start, self._nothing, 0, None)
         bits, first = words(allowed, start)
         return Window(name, start, end, int(allowed.sum()), bits, first, float(np.count_nonzero(bits)))
 
@@ -164,17 +166,10 @@ class Part:
         best = np.empty((len(queries), count), np.float32)
         rows = np.empty((len(queries), count), np.int32)
         found = np.empty(len(queries), np.int64)
-        framed = self.frames(window.order)
-        if step.depth or not len(window.words):
-            kernels.answer(
-                queries, framed[step.size], step.probes, step.depth, window.start, window.end, window.words,
-                window.first, best, rows, found,
-            )  # fmt: skip
-        else:
-            held = np.unpackbits(window.words.view(np.uint8), bitorder="little")
-            chosen = np.flatnonzero(held).astype(np.int32) + np.int32(window.first * 64)
-            order = self.orders[window.order]
-            kernels.exact_rows(queries, framed[0], chosen if order.natural else order.rows[chosen], best, rows, found)
+        kernels.answer(
+            queries, self.frames(window.order)[step.size], step.probes, step.depth, window.start, window.end,
+            window.words, window.first, best, rows, found,
+        )  # fmt: skip
         return best, rows, found
 
     def frames(self, name: str) -> NDArray[np.int64]:

@@ -37,6 +37,8 @@ PROBES = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 NARROW = 192
 """Windows of fewer rows are measured whole."""
 QUERIES, TIMED = 128, 24
+MEASURED = 8_192
+"""Windows up to so many rows are timed whole."""
 NEVER = 0
 SLACK = 69 / 64
 """What a window may be wider than the one whose depths it takes."""
@@ -64,7 +66,7 @@ class Plan(NamedTuple):
     needs: dict[tuple[int, int], list[list[list[int]]]]
     scanned: dict[int, list[float]]  # probes -> share of the window's rows that lie in the nearest lists, by octave
     exact: list[float]  # seconds: a call, a row
-    coded: list[list[float]]  # by size: a call, a block, a row measured
+    coded: list[list[float]]  # by size: a call, a block, a row measured, and more for each time its window is doubled
     listed: list[list[float]]  # by size: a call, a block, a row measured, a list
 
     def step(self, width: int, matches: int, count: int, share: int, blocks: float | None = None) -> Step:
@@ -73,6 +75,8 @@ class Plan(NamedTuple):
         blocks: how many blocks hold a row that may; lists are only looked into where all rows may.
         """
         a, b = self.exact
+        if blocks is not None:  # rows here and there are read as those that codes have picked
+            b = max(b, self.coded[0][2])
         best = Step(0, 0, 0, a + b * matches)
         size_of = next((i for i, most in enumerate(COUNTS) if count <= most), None)
         if size_of is None or SHARES[share] == 1 or matches < NARROW:
@@ -87,8 +91,8 @@ class Plan(NamedTuple):
                 a, b, c, d = self.listed[size]
                 cost = a + b * (self.scanned[probes][octave] * width / ROWS + probes / 2) + c * depth + d * probes
             else:
-                a, b, c = self.coded[size][:3]
-                cost = a + b * whole + c * depth
+                a, b, c, d = self.coded[size]
+                cost = a + b * whole + (c + d * _taken(width)) * depth
             if cost < best.cost:
                 best = Step(size, probes, depth, cost)
         return best
@@ -245,11 +249,12 @@ def _costs(
         return min(rounds)
 
     windows = [n >> o for o in range(n.bit_length()) if n >> o >= 64] or [n]
-    exact = _fitted([([1, window], timed(0, 0, 0, window)) for window in windows[1:] or windows])
+    # Where more rows are measured an arm that measures fewer is quicker, however much it is misjudged.
+    exact = _fitted([([1, window], timed(0, 0, 0, window)) for window in windows if window <= MEASURED])[:2]
     coded = [
         _fitted([
-            ([1, window / ROWS + 1, depth], timed(size, 0, depth, window))
-            for window in windows[::2] for depth in (16, 64, 256) if depth < window
+            ([1, window / ROWS + 1, depth, depth * _taken(window)], timed(size, 0, depth, window))
+            for window in windows[::2] for depth in (16, 64, 256, 1024) if depth < window
         ]) for size in range(2)
     ]  # fmt: skip
     listed = [
@@ -260,6 +265,11 @@ def _costs(
         ]) for size in range(2)
     ]  # fmt: skip
     return exact, coded, listed
+
+
+def _taken(window: int) -> float:
+    """How much more often a scan of a long window finds a row that is better than those it keeps."""
+    return max(0.0, math.log2(window / 1024))
 
 
 def _fitted(timed: list[tuple[list[float], float]]) -> list[float]:

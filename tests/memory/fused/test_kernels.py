@@ -91,7 +91,7 @@ def test_an_arm_that_may_measure_all_is_exact(
     places = np.arange(start, end) if mask is None else start + np.flatnonzero(mask)
     rows = places if order.natural else order.rows[places]
     depths = [4_000] if masked or end - start < 4_000 else []
-    for depth in (*depths, 0) if mask is None else depths:
+    for depth in (*depths, 0):
         best, got, found = run(made, order, size, 0, depth, start, end, mask)
         for number, query in enumerate(made.queries):
             scores, near = plain(made, query, rows)

@@ -83,7 +83,7 @@ def test_a_plan_for_the_rows_that_a_condition_leaves_keeps_the_recall(
 def test_rows_under_a_mask_are_planned_by_the_hardest_order() -> None:
     shallow, deep = ({(s, 0): [[[d] * len(SHARES)] * len(COUNTS)] for s in range(2)} for d in (20, 70))
     never = {(s, 0): [[[NEVER] * len(SHARES)] * len(COUNTS)] * 2 for s in range(2)}
-    plans = [Plan(1000, needs, {}, [0, 0], [[0, 0, 0]] * 2, []) for needs in (shallow, deep, never)]
+    plans = [Plan(1000, needs, {}, [0, 0], [[0, 0, 0, 0]] * 2, []) for needs in (shallow, deep, never)]
     assert cautious(plans[:2]) == deep
     assert cautious(plans[:2])[1, 0][0][0][0] == 70 and cautious(plans)[0, 0][0][1][2] == NEVER
     assert cautious([plans[0]._replace(needs={}), plans[0]]) == shallow and cautious([]) == {}
@@ -92,7 +92,9 @@ def test_rows_under_a_mask_are_planned_by_the_hardest_order() -> None:
 def test_the_cheapest_arm_that_reaches_the_share_is_taken_and_none_that_does_not() -> None:
     needs = {(0, 0): 300, (1, 0): 60, (0, 8): 40, (1, 8): NEVER}
     whole = {key: [[[depth] * len(SHARES)] * len(COUNTS)] * 3 for key, depth in needs.items()}
-    plan = Plan(64_000, whole, {8: [0.1] * 3}, [0, 1.0], [[0, 8.0, 1.0], [0, 16.0, 1.0]], [[0, 8.0, 1.0, 5.0]] * 2)
+    plan = Plan(
+        64_000, whole, {8: [0.1] * 3}, [0, 1.0], [[0, 8.0, 1.0, 0], [0, 16.0, 1.0, 0]], [[0, 8.0, 1.0, 5.0]] * 2
+    )
     wide = plan.step(64_000, 64_000, 10, 1)
     assert wide[:3] == (0, 8, 40)  # lists: 0.1 of the blocks
     assert plan.step(64_000, 63_000, 10, 1, blocks=1_000)[:3] == (0, 0, 300)  # a mask: no lists
