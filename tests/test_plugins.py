@@ -154,7 +154,8 @@ def test_a_space_opens_without_the_package_and_says_which_recipe_it_lacks(instal
     plugins._installed.cache_clear()
     with sb.load(tmp_path / "g.space") as space:
         assert len(space.search("3", k=2).ids) == 2  # an item asks by its own vector
-        with pytest.raises(SemblanceError, match="gone-halved"):
+        assert space.store.recipe["environment"]["gone"] == "1.2"
+        with pytest.raises(SemblanceError, match="recipe 'gone-halved', which is not here: install the package"):
             space.model.embed(np.eye(12, dtype=np.float32))
 
 

@@ -5,8 +5,6 @@ It asks for nothing, opens no connection and changes nothing. What is missing is
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import os
 import platform
 import re
@@ -88,8 +86,10 @@ def versions() -> dict[str, Any]:
 
 def extras() -> dict[str, Any]:
     """Every extra: `present`, or what is missing and the line that installs it."""
+    from importlib import metadata  # slow to import
+
     wanted: dict[str, list[str]] = {}
-    for line in importlib.metadata.requires("semblance") or ():
+    for line in metadata.requires("semblance") or ():
         requirement, _, marker = line.partition(";")
         extra = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", marker)
         if extra:
@@ -181,9 +181,11 @@ LOOKS: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 def _version(name: str) -> str | None:
+    from importlib import metadata
+
     try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
         return None
 
 

@@ -28,7 +28,7 @@ from semblance.learning.devices import keep_pages
 from semblance.learning.watch import warning
 from semblance.memory.indexed import FIRST
 from semblance.memory.store import Store
-from semblance.recipes.registry import stored_name
+from semblance.recipes.registry import package_of, stored_name
 from semblance.space.card import write_card
 from semblance.space.choose import choose, suits
 from semblance.space.columns import attributes_of, label_kind
@@ -225,12 +225,13 @@ def _record(
     run = {**record, "asked": {k: asked[k] for k in ("device", "precision")}}
     record["hash"] = hashlib.blake2b(json.dumps(run, sort_keys=True, default=str).encode(), digest_size=8).hexdigest()
     record["asked"] = dict(asked)
+    theirs = package_of(name.partition("@")[0]) if name else None
     record["environment"] = {
         "python": platform.python_version(),
         "system": platform.system(),
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
-        **{package: version(package) for package in ("semblance", "torch", "numpy", "numba")},
+        **{package: version(package) for package in ("semblance", "torch", "numpy", "numba", *filter(None, [theirs]))},
     }
     return record
 

@@ -30,7 +30,7 @@ from semblance.errors import SemblanceError
 from semblance.geometry.spaces import Geometry
 from semblance.learning.devices import autocast, choose_device, precision_for
 from semblance.learning.parts import INIT, VIEWS, Network, chance, torch_chance
-from semblance.recipes.registry import Recipe, build, stored_name, told_name
+from semblance.recipes.registry import Recipe, build, stored_name, table, told_name
 
 FORMAT = 1
 BLOCK = 512  # items embedded at a time, fewer where they are large (see Model.block)
@@ -230,6 +230,11 @@ class Model:
         called, origin = told_name(header["recipe"]), header.get("origin") or {}
         prepare: Callable[[Tensor], Tensor] = Prepare(shape, True)
         if called:
+            if called.partition("@")[0] not in table():
+                raise SemblanceError(
+                    f"the model was made by the recipe {called!r}, which is not here: install the package that brings it "
+                    "(the space's recipe.json names it), or the version of Semblance that had it"
+                )
             recipe = build(called, **header["settings"])
             network, prepare = assemble(recipe, shape, seed=0), Prepare(shape, recipe.standardise)
         elif isinstance(module, Model):

@@ -130,6 +130,12 @@ def rank(
     names = list(recipes) if recipes else rank_set(dataset)
     if not len(dataset.splits["test"]):
         raise SemblanceError("the data has no test units to rank on: give more items, or splits of its own")
+    kind = label_kind(dataset)
+    if kind == "none" and dataset.domain != "images":
+        raise SemblanceError(
+            f"{dataset.domain} without labels have nothing to be ranked by (images have other views): name the column of "
+            "labels by --label"
+        )
     given = settings or {}
     chosen = {name: choose(dataset, name, given.get(name, {}))[2] for name in dict.fromkeys(names)}
     budget = EPOCHS if epochs is None and seconds is None else epochs
@@ -146,7 +152,6 @@ def rank(
         if _key(dataset, name, given, s, budget, seconds) not in done
     ]
     say(_expected(dataset, todo, budget, seconds, device, precision, given))
-    kind = label_kind(dataset)
     for number, (name, run_seed) in enumerate(todo):
         if progress is not None:
             progress(number, len(todo), f"{name}, seed {run_seed}")

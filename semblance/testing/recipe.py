@@ -166,9 +166,9 @@ def _back(tried: Tried) -> None:
 
 def _repeats(tried: Tried) -> None:
     """the same seed gives the same weights, bit for bit, and the global generators are left alone"""
-    before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+    before = torch.get_rng_state(), np.random.get_state(legacy=False)["state"]["key"].tolist(), random.getstate()
     one, two = (tried.trained(seed=3).network.state_dict() for _ in range(2))
-    after = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+    after = torch.get_rng_state(), np.random.get_state(legacy=False)["state"]["key"].tolist(), random.getstate()
     that(one.keys() == two.keys(), "the second time it has other weights")
     other = [key for key in one if not torch.equal(one[key], two[key])]
     that(not other, f"other values: {', '.join(other[:3])}")

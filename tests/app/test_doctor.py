@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError
 
 import pytest
 
@@ -52,14 +52,14 @@ def test_a_person_reads_sections(capsys):
 
 
 def test_an_absent_extra_is_told_with_the_line_that_installs_it(capsys, monkeypatch):
-    real = doctor.importlib.metadata.version
+    real = importlib.metadata.version
 
     def version(name):
         if name in ("onnx", "kornia"):
-            raise PackageNotFoundError(name)
+            raise importlib.metadata.PackageNotFoundError(name)
         return real(name)
 
-    monkeypatch.setattr(doctor.importlib.metadata, "version", version)
+    monkeypatch.setattr(importlib.metadata, "version", version)
     found = answer(capsys)
     assert found["extras"]["onnx"] == "missing onnx: pip install 'semblance[onnx]'"
     assert found["versions"]["kornia"] == "missing: pip install kornia"

@@ -77,6 +77,12 @@ def test_the_total_time_is_said_before_anything_is_trained(tmp_path: Path) -> No
     assert "minutes" in said[0]
 
 
+def test_vectors_without_labels_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(SemblanceError, match=r"vectors without labels have nothing to be ranked by.*--label"):
+        rank(np.eye(40, 6, dtype=np.float32), ["as-is", "icon"], out=tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+
+
 def test_pictures_without_labels_are_ranked_by_their_views(tmp_path: Path) -> None:
     found = rank(pictures(labelled=False), ["simclr"], seeds=1, epochs=1, out=tmp_path)
     assert [row["metric"] for row in found.rows] == ["view_recall1"]
