@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -213,6 +214,17 @@ def test_a_package_that_cannot_be_imported_is_named_and_costs_nothing_else(insta
             call()
     with sb.fit(np.eye(12, dtype=np.float32), recipe="as-is", out=tmp_path / "ours.space") as space:
         assert len(space) == 12
+
+
+def test_the_doctor_names_what_works_and_what_is_broken(install, capsys):
+    install("sound")
+    install("broken", code="raise ImportError('no such library')")
+    capsys.readouterr()
+    assert run(cli.app, ["doctor", "--json"]) == 0
+    packages = json.loads(capsys.readouterr().out)["packages"]
+    assert "sound-halved (sound 1.2)" in packages["recipes"] and "sound-listing (sound 1.2)" in packages["indexes"]
+    (line,) = (line for line in packages["reports"] if line.startswith("broken-lengths"))
+    assert "(broken 1.2), broken: " in line and "no such library" in line
 
 
 @pytest.mark.parametrize(

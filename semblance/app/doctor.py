@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -157,17 +157,24 @@ def variables() -> dict[str, Any]:
 
 
 def packages() -> dict[str, Any]:
-    """What other packages offer, by group; nothing of theirs is imported."""
+    """What other packages offer, by group; each is imported here, so that what is broken is told."""
     from semblance.data.domains import DOMAINS
+    from semblance.errors import SemblanceError
     from semblance.memory.by_name import OURS
     from semblance.plugins import offered
     from semblance.recipes.registry import own
 
-    ours = {"recipes": own(), "domains": DOMAINS, "indexes": OURS, "reports": ("memory",)}
-    return {
-        group: [f"{offer.name} ({offer.package} {offer.version})" for offer in offered(group, names).values()]
-        for group, names in ours.items()
-    }
+    ours: dict[str, Collection[str]] = {"recipes": own(), "domains": DOMAINS, "indexes": OURS, "reports": ("memory",)}
+    found: dict[str, list[str]] = {}
+    for group, names in ours.items():
+        found[group] = []
+        for offer in offered(group, names).values():
+            try:
+                offer.load()
+                found[group].append(f"{offer.name} ({offer.package} {offer.version})")
+            except SemblanceError as error:
+                found[group].append(f"{offer.name} ({offer.package} {offer.version}), broken: {error}")
+    return found
 
 
 LOOKS: dict[str, Callable[[], dict[str, Any]]] = {
