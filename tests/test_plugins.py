@@ -17,6 +17,7 @@ from semblance import plugins
 from semblance.app import cli
 from semblance.app.flags import run
 from semblance.contracts import Report
+from semblance.data import plugged
 from semblance.data.domains import built, infer
 from semblance.errors import Failed, SemblanceError
 from semblance.memory.by_name import index_named, index_names
@@ -33,15 +34,15 @@ from semblance.memory.exact import Exact
 from semblance.recipes.registry import build, recipe
 from semblance.reports import TableReport
 
-@recipe(entry="simsiam", paper="of this test", domains=("vectors", "tallies"))
+@recipe(entry="simsiam", paper="of this test", domains=("vectors", "{stem}-tallies"))
 def {stem}_halved(part: float = 0.5):
     """semblance fit vectors.npy --recipe {stem}-halved"""
     return build("as-is")
 
 def load(path, seed=0, **_):
-    return assemble("tallies", np.loadtxt(path, ndmin=2, dtype=np.float32), seed=seed)
+    return assemble("{stem}-tallies", np.loadtxt(path, ndmin=2, dtype=np.float32), seed=seed)
 
-TALLIES = Domain("{stem}-tallies", "tallies", frozenset({{".{stem}", ".csv"}}), load=load, makes="tallies")
+TALLIES = Domain("{stem}-tallies", "tallies", frozenset({{".{stem}", ".csv"}}), load=load, makes="{makes}")
 
 class Listing(Exact):
     pass
@@ -69,19 +70,20 @@ def install(tmp_path, monkeypatch):
     monkeypatch.setattr(plugins, "_WARNED", set())
     made = []
 
-    def one(stem: str, points: str = POINTS, code: str = METHODS, package: str = "") -> Path:
+    def one(stem: str, points: str = POINTS, code: str = METHODS, package: str = "", makes: str = "") -> Path:
         about = place / f"{(package or stem).replace('-', '_')}-1.2.dist-info"
         about.mkdir()
         (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package or stem}\nVersion: 1.2\n")
         (about / "entry_points.txt").write_text(points.format(stem=stem))
         (place / stem).mkdir()
-        (place / stem / "__init__.py").write_text(code.format(stem=stem))
+        (place / stem / "__init__.py").write_text(code.format(stem=stem, makes=makes))
         plugins._installed.cache_clear()
         made.append(stem)
         return place / stem
 
     yield one
     plugins._installed.cache_clear()
+    plugged._row.cache_clear()
     for stem in made:
         sys.modules.pop(stem, None)
 
@@ -113,7 +115,7 @@ def test_a_shipped_table_tells_all_of_it_before_the_import(install):
     assert path.name == plugins.TABLE
     sys.modules.pop("tabled")
     row = others()["tabled-halved"]
-    assert row.settings == {"part": 0.5} and row.domains == ("vectors", "tallies") and row.makes == "model"
+    assert row.settings == {"part": 0.5} and row.domains == ("vectors", "tabled-tallies") and row.makes == "model"
     assert row.entry is None, "evidence of a catalogue entry speaks of our code only"
     assert "tabled" not in sys.modules
 
@@ -165,7 +167,7 @@ def test_a_kind_of_file_of_another_package_is_read(install, tmp_path):
     path = tmp_path / "week.counted"
     np.savetxt(path, np.arange(40).reshape(20, 2))
     dataset = sb.data.load(path)
-    assert dataset.domain == infer(path) == "tallies" and dataset.x.shape == (20, 2)
+    assert dataset.domain == infer(path) == "counted-tallies" and dataset.x.shape == (20, 2)
     assert dataset.source == str(path) and dataset.name == "week"
     assert "package counted" in dataset.notes[0]
     assert sb.data.load(path, domain="counted-tallies").fingerprint == dataset.fingerprint
@@ -176,6 +178,37 @@ def test_a_kind_of_file_of_another_package_is_read(install, tmp_path):
     path.write_text("no numbers")
     with pytest.raises(Failed, match=r"week\.counted could not be read by the package counted"):
         sb.data.load(path)
+
+
+def test_a_domain_of_another_package_is_learned_searched_added_to_and_judged(install, tmp_path):
+    install("owned")
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    np.savetxt(tmp_path / "all.owned", x)
+    np.savetxt(tmp_path / "one.owned", x[7:8])
+    np.savetxt(tmp_path / "new.owned", x[:5] + 9)
+    with pytest.raises(SemblanceError, match="owned-tallies has no default recipe: name one by --recipe"):
+        sb.fit(tmp_path / "all.owned", out=tmp_path / "o.space")
+    for known in ("one of the package", "owned-halved"):  # before and after a table says what the recipe takes
+        with pytest.raises(SemblanceError, match=f"takes images; this data is owned-tallies: use {known}"):
+            sb.fit(tmp_path / "all.owned", recipe="simclr", out=tmp_path / "o.space")
+        write_shipped("owned")
+    with sb.fit(tmp_path / "all.owned", recipe="owned-halved", out=tmp_path / "o.space") as space:
+        assert space.manifest["domain"] == "owned-tallies"
+        assert space.search(str(tmp_path / "one.owned"), k=1).ids == ["7"]
+        assert len(space.add(tmp_path / "new.owned", ids=list("abcde"))) == 5 and len(space) == 65
+        assert space.evaluate()["metrics"]["uniformity"]["value"] is not None
+    assert len(sb.load(tmp_path / "o.space").embed(tmp_path / "new.owned")[0]) == 5
+
+
+@pytest.mark.parametrize(
+    ("makes", "says"),
+    [("vectors", "made the domain wrong-tallies and not a dataset of the domain vectors"), ("x", "makes 'x'")],
+)
+def test_a_domain_that_makes_another_than_it_says_is_told(install, tmp_path, makes, says):
+    install("wrong", makes=makes)
+    (tmp_path / "n.wrong").write_text("1 2\n3 4\n")
+    with pytest.raises(Failed, match=f"package wrong.*{says}|{says}.*package wrong"):
+        sb.data.load(tmp_path / "n.wrong", domain="wrong-tallies")
 
 
 def test_files_that_we_read_stay_ours(install, tmp_path):

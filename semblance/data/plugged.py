@@ -104,7 +104,7 @@ def _by_suffix() -> dict[str, Domain]:
 
 @cache
 def _row(offer: Offer) -> Domain:
-    from semblance.data.domains import Domain
+    from semblance.data.domains import DOMAINS, Domain
 
     row = offer.load()
     if not isinstance(row, Domain) or row.name != offer.name or row.load is None:
@@ -112,5 +112,10 @@ def _row(offer: Offer) -> Domain:
         raise Failed(
             f"the domain {offer.name!r} of the package {offer.package} leads to {told} and not to a Domain of that "
             "name with a loader: its makers have to mend the entry point"
+        )
+    if row.makes and row.makes not in DOMAINS:
+        raise Failed(
+            f"the domain {row.name!r} of the package {offer.package} makes {row.makes!r}: give one of "
+            f"{', '.join(DOMAINS)}, or nothing for a domain of its own name"
         )
     return row

@@ -26,7 +26,7 @@ def choose(dataset: ArrayDataset, recipe: str | None, given: Mapping[str, Any]) 
         fitting = sorted(r.name for r in table().values() if dataset.domain in r.domains)
         raise SemblanceError(
             f"recipe {name!r} takes {' or '.join(row.domains) or 'no data'}; this data is {dataset.domain}: "
-            f"use {', '.join(fitting)}"
+            f"use {', '.join(fitting) or 'one of the package that brings this domain'}"
         )
     if "labels" in row.needs:
         labels = dataset.targets.get("labels")
