@@ -10,7 +10,7 @@ CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 WORKERS ?= 2
 
-.PHONY: install demo test plugin lint faults claims bench evidence table clean
+.PHONY: install demo test plugin lint faults claims bench evidence table docs resolve clean
 
 install: $(INSTALLED)
 
@@ -50,8 +50,9 @@ lint: install
 # The long form of the tests that kill, fill the disk, interrupt and change at random.
 faults: install
 	SEMBLANCE_KILLS=50 $(ONE_THREAD) $(BIN)/python -m pytest tests/space/test_fit.py
-	SEMBLANCE_KILLS=200 SEMBLANCE_SEQUENCES=10000 $(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) \
-	  tests/faults tests/memory/test_random_changes.py
+	SEMBLANCE_KILLS=200 SEMBLANCE_SEQUENCES=10000 SEMBLANCE_PROCESSORS=all $(ONE_THREAD) $(BIN)/python -m pytest \
+	  -n $(WORKERS) tests/faults tests/memory/test_random_changes.py tests/memory/test_filtered_changes.py \
+	  tests/memory/fused/test_kernels.py
 
 # Every claim and its sabotaged twin; STALE=1 runs only what changed. Goes on after a failure and ends with docs/EVIDENCE.md.
 claims: install
@@ -64,10 +65,19 @@ evidence: install
 table: install
 	$(BIN)/python -m semblance.recipes.registry
 
+# The site: guides, notebooks and the API. A warning or a lost link is an error.
+docs: install
+	$(ONE_THREAD) $(BIN)/python docs/build.py site
+
+# Whether the dependencies resolve for other Pythons and systems, by uv; the result goes into docs/support.md.
+resolve: install
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python .ci/resolve.py --write
+
 # Every benchmark in turn; results go to bench/results/.
 bench: install
 	set -e; for script in $(filter-out bench/harness.py,$(sort $(wildcard bench/*.py bench/*/*.py))); do \
 	  $(BIN)/python $$script; done
 
 clean:
-	rm -rf demo build .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf demo build site .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -49,9 +49,9 @@ class TableReport:
 
     def plot(self) -> Any:
         """A matplotlib figure."""
-        from matplotlib.figure import Figure
+        from semblance.figures import Drawn
 
-        figure = Figure(figsize=(6, 3.6), layout="constrained")
+        figure = Drawn(figsize=(6, 3.6), layout="constrained")
         axes = figure.subplots()
         groups = list(dict.fromkeys(row[self.by] for row in self.rows)) if self.by else [None]
         for group in groups:

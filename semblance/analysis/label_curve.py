@@ -74,9 +74,9 @@ class LabelCurve:
 
     def plot(self) -> Any:
         """A matplotlib figure: accuracy with its interval against labels per class."""
-        from matplotlib.figure import Figure
+        from semblance.figures import Drawn
 
-        figure = Figure(figsize=(6, 3.4), layout="constrained")
+        figure = Drawn(figsize=(6, 3.4), layout="constrained")
         axes = figure.subplots()
         for number, start in enumerate(self.starts):
             curve = self.of(start)

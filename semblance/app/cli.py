@@ -55,6 +55,7 @@ Time = Annotated[str | None, typer.Option("--time", help="Train by the clock: 90
 Precision = Annotated[str, typer.Option(help="auto, float32 or bfloat16.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and stop.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the recipe.")]
+Plot = Annotated[Path | None, typer.Option(help="Write a picture of the space in two dimensions (PNG).")]
 Where = Annotated[str | None, typer.Option(help="Only items that satisfy, e.g. \"year >= 2020 and city = 'Oslo'\".")]
 
 
@@ -97,6 +98,7 @@ def fit(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the space at --out.")] = False,
     evaluate: Annotated[bool, typer.Option(help="Judge the space and print the table.")] = True,
     neighbours: Annotated[Path | None, typer.Option(help="Write a picture of neighbours (PNG).")] = None,
+    plot: Plot = None,
     dry_run: DryRun = False,
 ) -> None:
     """Learn a space from data.
@@ -132,7 +134,7 @@ def fit(
                 face.answer({**dict.fromkeys(FIT), "recipe": recipe, "seed": face.seed or 0, "interrupted": True})
             raise
         with space:
-            _after_fit(face, space, evaluate and not face.as_json, neighbours)
+            _after_fit(face, space, evaluate and not face.as_json, neighbours, plot)
             if face.as_json:
                 face.answer({key: space.info[key] for key in FIT})
 
@@ -140,7 +142,7 @@ def fit(
 FIT = ("space", "domain", "units", "recipe", "seed", "epochs", "seconds", "loss", "device", "precision", "interrupted")
 
 
-def _after_fit(face: Face, space: Any, evaluate: bool, neighbours: Path | None) -> None:
+def _after_fit(face: Face, space: Any, evaluate: bool, neighbours: Path | None, plot: Path | None) -> None:
     from semblance.app import pictures
     from semblance.space.card import add_measured
 
@@ -149,6 +151,8 @@ def _after_fit(face: Face, space: Any, evaluate: bool, neighbours: Path | None) 
         pictures.losses(space.path / "log.jsonl", space.path / "loss.png")
     if neighbours is not None:
         pictures.neighbours(space, neighbours, seed=face.seed or 0)
+    if plot is not None:
+        pictures.save(space.plot(seed=face.seed or 0), plot)
     if face.as_json:
         return
     where = f"{info['device']}, {info['precision']}"
@@ -161,6 +165,8 @@ def _after_fit(face: Face, space: Any, evaluate: bool, neighbours: Path | None) 
         tables.evaluation(found["metrics"], "Held-out items judged against the training items")
     if neighbours is not None:
         print(f"Neighbours of ten held-out items: {neighbours}")
+    if plot is not None:
+        print(f"The space in two dimensions: {plot}")
 
 
 def _judged(space: Any, face: Face) -> dict[str, Any] | None:
@@ -237,7 +243,7 @@ def search(
 
 
 @verb(app)
-def evaluate(face: Face, space: SpacePath) -> None:
+def evaluate(face: Face, space: SpacePath, plot: Plot = None) -> None:
     """How good is a space? Held-out items against training items.
 
     Example: semblance evaluate digits.space
@@ -246,6 +252,11 @@ def evaluate(face: Face, space: SpacePath) -> None:
 
     with load(space) as opened, face.working() as progress:
         found = opened.evaluate(progress=progress)
+        if plot is not None:
+            from semblance.app.pictures import save
+
+            progress(0, 1, "drawing")
+            save(opened.plot(seed=face.seed or 0), plot)
     for note in found["notes"]:
         face.say(note)
     if face.as_json:

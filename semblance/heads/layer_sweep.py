@@ -56,9 +56,9 @@ class LayerSweep:
 
     def plot(self) -> Any:
         """A matplotlib figure: accuracy with its interval, layer by layer."""
-        from matplotlib.figure import Figure
+        from semblance.figures import Drawn
 
-        figure = Figure(figsize=(1 + 0.9 * len(self.rows), 3.2), layout="constrained")
+        figure = Drawn(figsize=(1 + 0.9 * len(self.rows), 3.2), layout="constrained")
         axes = figure.subplots()
         value = np.array([row.accuracy for row in self.rows])
         spans = np.abs([[row.accuracy - row.low, row.high - row.accuracy] for row in self.rows]).T

@@ -69,9 +69,10 @@ def plot(
     xy, how = flat(np.asarray(view.vectors(rows), np.float32), method, seed)
 
     from matplotlib.colors import to_rgba
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, 6), layout="constrained")
+    from semblance.figures import Drawn
+
+    figure = Drawn(figsize=(7.2, 6), layout="constrained")
     axes = figure.subplots()
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)

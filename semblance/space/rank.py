@@ -66,9 +66,9 @@ class Ranking:
 
     def plot(self, path: str | Path | None = None) -> Any:
         """Points with 95% intervals, best on top; written to `path` if given. Returns the matplotlib figure."""
-        from matplotlib.figure import Figure
+        from semblance.figures import Drawn
 
-        figure = Figure(figsize=(7, 0.9 + 0.42 * len(self.rows)), layout="constrained")
+        figure = Drawn(figsize=(7, 0.9 + 0.42 * len(self.rows)), layout="constrained")
         axes = figure.subplots()
         for place, row in enumerate(reversed(self.rows)):
             raw = row["recipe"] == RAW

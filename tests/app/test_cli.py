@@ -119,6 +119,16 @@ def test_the_pictures_of_a_fit_are_written(learned):
             assert min(picture.size) > 300 and len(np.unique(np.asarray(picture))) > 10
 
 
+def test_a_space_is_drawn_after_a_fit_and_beside_an_evaluation(capsys, tmp_path):
+    np.save(tmp_path / "few.npy", np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32))
+    code, out, _ = call(capsys, "fit", tmp_path / "few.npy", "--out", tmp_path / "s", "--plot", tmp_path / "a.png")
+    assert code == 0 and "two dimensions" in out
+    assert call(capsys, "evaluate", tmp_path / "s", "--plot", tmp_path / "b.png")[0] == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    code, _, err = call(capsys, "evaluate", tmp_path / "s", "--plot", tmp_path / "b.nonsense")
+    assert code == 1 and "b.nonsense could not be written" in err
+
+
 def test_a_recipe_file_is_run_again(capsys, space, tmp_path):
     first = json.loads((space / "recipe.json").read_text())
     found = answer(capsys, "fit", "--from", space / "recipe.json", "--out", tmp_path / "again.space")
