@@ -50,10 +50,8 @@ def doctor(
     """
     found = {name: _asked(look) for name, look in LOOKS.items()}
     if measure:
-        from semblance.app.measure import measured
-
         with face.working() as progress:
-            found["measured"] = _asked(lambda: measured(progress, face.seed or 0))
+            found["measured"] = _asked(lambda: _measured(progress, face.seed or 0))
     if face.as_json:
         face.answer(found)
         return
@@ -66,6 +64,12 @@ def _asked(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return look()
     except Exception as error:  # whatever is broken here is what the user wants to hear about
         return {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+
+
+def _measured(progress: Callable[[int, int, str], None], seed: int) -> dict[str, Any]:
+    from semblance.app.measure import measured
+
+    return measured(progress, seed)
 
 
 def versions() -> dict[str, Any]:

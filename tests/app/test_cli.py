@@ -212,7 +212,7 @@ def test_embed_writes_ids_and_vectors(capsys, space, vectors, tmp_path, kind):
 
 def test_recipes_list_the_whole_catalogue(capsys):
     found = answer(capsys, "recipes")
-    keys = {"name", "entry", "family", "title", "domains", "needs", "makes", "rank", "state"}
+    keys = {"name", "entry", "family", "title", "domains", "needs", "makes", "rank", "state", "package"}
     assert all(set(row) == keys for row in found["recipes"])
     assert len({row["entry"] for row in found["recipes"]} - {None}) == 356
 

@@ -75,6 +75,19 @@ def test_a_part_that_fails_says_why_and_the_others_answer(capsys, monkeypatch):
     assert "precision" in found["machine"]
 
 
+def test_it_answers_where_torch_and_numba_cannot_be_imported():
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['numba'] = None\n"
+        "from semblance.app import cli; from semblance.app.flags import run\n"
+        "sys.exit(run(cli.app, ['doctor', '--measure', '--json']))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    said = json.loads(found.stdout)
+    assert "torch" in said["machine"]["error"] and "torch" in said["measured"]["error"]
+    assert said["versions"]["semblance"] == "0.1.0" and said["places"]["data_sets_known"] > 0
+
+
 def test_a_broken_index_of_data_sets_is_a_part_that_fails(capsys, monkeypatch, tmp_path):
     (tmp_path / "index.json").write_text("{")
     monkeypatch.setenv("SEMBLANCE_DATA", str(tmp_path))
