@@ -111,6 +111,7 @@ def picture(run: dict[str, Any], path: Path) -> None:
 
     figure, panels = plt.subplots(1, 2, figsize=(11, 4.6), sharey=True)
     for panel, recall in zip(panels, RECALLS, strict=True):
+        panel.set_prop_cycle(color=plt.get_cmap("tab20").colors)
         for name, rows in sorted(run["results"].items(), key=lambda line: is_ours(line[0])):
             points = [
                 (run["selectivity"][w], row[f"qps@{recall}"]) for w, row in rows.items() if f"qps@{recall}" in row
@@ -151,10 +152,13 @@ def show(part: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("runs", nargs="*", type=Path, help="none: this help")
     parser.add_argument("--out", type=Path, default=RESULTS / "filtered.json")
     parser.add_argument("--picture", type=Path, default=ROOT / "docs" / "filtered-search.png", help="of the first run")
     given = parser.parse_args()
+    if not given.runs:
+        parser.print_help()
+        return
     runs = [json.loads(path.read_text()) for path in given.runs]
     whole = {"benchmark": "filtered", "machine": machine(1), "window paper": PAPER, "runs": [summary(r) for r in runs]}
     for part in whole["runs"]:

@@ -126,8 +126,7 @@ class Filtered:
             self.recall if recall is None else checked_recall(recall), self.flat,
         )  # fmt: skip
         if self.flat:
-            square = (asked.astype(np.float64) ** 2).sum(1)[:, None]
-            return now, found, np.sqrt(np.maximum(square - 2 * found.scores, 0)).astype(np.float32)
+            return now, found, np.sqrt(-2 * found.scores)
         return now, found, np.clip(1 - found.scores, 0, 2)
 
     def prepare(self, where: str | None = None, recall: float | None = None) -> Prepared:

@@ -91,11 +91,9 @@ class Indexed:
         found = search(list(zip(seen.parts, seen.alive, strict=True)), seen.tail, asked, k, condition, recall, flat)
         positions = [seen.at[line[line >= 0] - seen.least] for line in found.keys]
         near = []
-        for query, line, rows in zip(asked, found.scores, positions, strict=True):
-            score = line[: len(rows)].astype(np.float64)
-            square = float(query.astype(np.float64) @ query.astype(np.float64))
-            distance = np.sqrt(np.maximum(square - 2 * score, 0)) if flat else np.clip(1 - score, 0, 2)
-            near.append(distance.astype(np.float32))
+        for line, rows in zip(found.scores, positions, strict=True):
+            score = line[: len(rows)]
+            near.append(np.sqrt(-2 * score) if flat else np.clip(1 - score, 0, 2))
         return Near(positions, near, found.matches, found.recall, found.plan)
 
     def matches_itself(self, view: View, position: int, where: str | None) -> bool:

@@ -164,16 +164,18 @@ def test_one_item_and_none_are_indexed() -> None:
     assert index.search(numbers(1, 4), 3)[0] == [[]] and len(index) == 0
 
 
-def test_an_item_is_at_distance_zero_from_itself_but_for_the_rounding_of_its_square() -> None:
-    index = Built(64, "euclidean")
-    vectors = numbers(500, 64) + 3
+@pytest.mark.parametrize("kind", [Filtered, Built])
+def test_an_item_far_from_the_origin_is_at_distance_zero_from_itself(kind: type[Filtered]) -> None:
+    index = kind(64, "euclidean")
+    vectors = numbers(500, 64) + 30
     index.add(names(500), vectors)
     near = index.prepare()
     for row in range(0, 500, 25):
         ids, distances = index.search(vectors[row : row + 1], 2)
         found, far = near(vectors[row], 2)
         assert ids[0][0] == names(500)[row] and found[0] == row
-        assert distances[0][0] < 0.02 and far[0] < 0.02 < 5 < far[1]
+        assert distances[0][0] < 1e-5 and far[0] < 1e-5 < 5 < far[1]
+        np.testing.assert_allclose(distances[0], far, rtol=1e-5, atol=1e-5)
 
 
 def test_removed_items_never_come_back_even_while_a_part_is_built(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,9 +114,8 @@ class AgainstADictionary(RuleBasedStateMachine):
             for query, keys, far in zip(QUERIES, found.keys, distances, strict=True):
                 ids = [now.ids[key] for key in keys]
                 assert set(ids) <= set(inside) and len(set(ids)) == len(ids) == min(7, len(inside))
-                # In flat space a distance of nearly 0 is the root of a difference of squares in float32.
-                np.testing.assert_allclose(far, self.true(query, ids), rtol=1e-4, atol=3e-3)
-                np.testing.assert_allclose(far, np.sort(self.true(query, inside))[:7], rtol=1e-4, atol=3e-3)
+                np.testing.assert_allclose(far, self.true(query, ids), rtol=1e-4, atol=1e-4)
+                np.testing.assert_allclose(far, np.sort(self.true(query, inside))[:7], rtol=1e-4, atol=1e-4)
 
     def teardown(self) -> None:
         if hasattr(self, "patch"):

@@ -2,6 +2,8 @@
 
     score(row) = q . x - bias(row)          higher is nearer; bias = |x|^2 / 2 in flat space, nothing on the sphere
 
+In flat space the best get the score -|q - x|^2 / 2 in the end, which is exact where q is near x and far from the origin.
+
     windowed     one query in the stretch of an order that a closed interval of values is
     nested       the same for one whole number of an attribute and an interval of another's values
     whole        the same without a condition
@@ -218,7 +220,7 @@ def _one_answer(query, frames, length, start, end, steps, item_keys, flat, keys,
     for at in range(f.found[0]):
         keys[at] = item_keys[rows[0, at]]
         if flat:
-            distances[at] = np.sqrt(max(np.float32(0), square - np.float32(2) * best[0, at]))
+            distances[at] = np.sqrt(np.float32(-2) * best[0, at])
         else:
             distances[at] = np.float32(1) - best[0, at] / np.sqrt(square) if square > 0 else np.float32(1)
     return f.found[0]
@@ -252,6 +254,7 @@ def _answer(queries, frame, probes, depth, start, end, words, first, best, rows,
                 found[i] = _exact_rows(query, k, ZERO, f.order[start:end], f.vectors, f.bias, best[i], rows[i])
             else:
                 found[i] = _exact_range(query, k, start, end, f.vectors, f.bias, best[i], rows[i])
+            _settle(query, f.vectors, f.bias, best[i], rows[i], found[i])
             continue
         held = 0
         if probes > 0:
@@ -260,6 +263,26 @@ def _answer(queries, frame, probes, depth, start, end, words, first, best, rows,
         if held < min(depth, end - start):
             held = _scanned(query, depth, start, end, words, first, f)
         found[i] = _exact_rows(query, k, ZERO, f.chosen[:held], f.vectors, f.bias, best[i], rows[i])
+        _settle(query, f.vectors, f.bias, best[i], rows[i], found[i])
+
+
+@inner
+def _settle(query, vectors, bias, best, rows, found):
+    """In flat space: the scores of the best by what lies between, and the best in their order."""
+    if len(bias) == 0:
+        return
+    for at in range(found):
+        total, row, place = np.float32(0), rows[at], at
+        for j in range(vectors.shape[1]):
+            gap = query[j] - vectors[row, j]
+            total += gap * gap
+        score = np.float32(-0.5) * total
+        while place > 0 and best[place - 1] < score:
+            best[place] = best[place - 1]
+            rows[place] = rows[place - 1]
+            place -= 1
+        best[place] = score
+        rows[place] = row
 
 
 @compiled

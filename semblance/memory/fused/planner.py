@@ -226,11 +226,12 @@ def _costs(
     best, rows, found = np.empty((1, 10), np.float32), np.empty((1, 10), np.int32), np.empty(1, np.int64)
 
     def timed(size: int, number: int, depth: int, window: int) -> float:
-        """Seconds a query: the better of two rounds, each of its own queries and windows, since caches remember."""
+        """Seconds a query of this thread, since others run beside it: the best of three rounds, each of its own queries
+        and windows, since caches remember."""
         rounds = []
-        for turn in range(2):
-            begun = time.perf_counter()
-            for i in range(turn, len(queries), 2):
+        for turn in range(3):
+            begun = time.thread_time()
+            for i in range(turn, len(queries), 3):
                 start = (n - window) * i // max(1, len(queries) - 1)
                 kernels.answer(
                     queries[i : i + 1],
@@ -245,7 +246,7 @@ def _costs(
                     rows,
                     found,
                 )
-            rounds.append((time.perf_counter() - begun) / (len(queries) // 2))
+            rounds.append((time.thread_time() - begun) / (len(queries) // 3))
         return min(rounds)
 
     windows = [n >> o for o in range(n.bit_length()) if n >> o >= 64] or [n]

@@ -31,7 +31,9 @@ class Tail(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Keys [Q, m] and scores [Q, m], best first, -1 and -inf where there are no more; rows that matched; what was done."""
+    """Keys [Q, m] and scores [Q, m], best first, -1 and -inf where there are no more; rows that matched; what was done.
+
+    A score is an inner product, and in flat space minus half the square of the distance."""
 
     keys: Ints
     scores: Floats
@@ -65,7 +67,11 @@ def search(
         rows = np.flatnonzero(allowed)
         if len(rows):
             vectors = tail.vectors[rows]
-            near = queries @ vectors.T - (np.einsum("nd,nd->n", vectors, vectors) / 2 if flat else 0)
+            near = (
+                queries @ vectors.T
+                if not flat
+                else _flat_scores(queries.astype(np.float64), vectors.astype(np.float64))
+            )
             top = np.argsort(-near, axis=1, kind="stable")[:, :count]
             keys.append(tail.keys[rows[top]])
             scores.append(np.take_along_axis(near, top, 1))
@@ -84,3 +90,10 @@ def search(
         least,
         "; ".join(plans),
     )
+
+
+def _flat_scores(queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """[Q, t], in float64, since squares are taken from one another."""
+    lengths = [np.einsum("nd,nd->n", x, x) / 2 for x in (queries, vectors)]
+    scores: np.ndarray = np.minimum(queries @ vectors.T - lengths[0][:, None] - lengths[1], 0)
+    return scores
