@@ -57,6 +57,11 @@ def test_a_picture_is_written_with_whatever_a_label_holds(space, tmp_path):
     assert (tmp_path / "map.png").stat().st_size > 5000
 
 
+def test_a_notebook_shows_the_figure_itself(space):
+    figure = space.plot(method="pca", most=5)
+    assert figure._repr_png_().startswith(b"\x89PNG") and len(figure._repr_png_()) > 2000
+
+
 def test_the_two_widest_directions_are_drawn_the_same_way_up():
     chance = np.random.default_rng(1)
     z = (chance.normal(size=(60, 5)) * [1, 5, 0.1, 3, 0.1]).astype(np.float32)
