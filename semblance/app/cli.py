@@ -152,7 +152,7 @@ def _after_fit(face: Face, space: Any, evaluate: bool, neighbours: Path | None, 
     if neighbours is not None:
         pictures.neighbours(space, neighbours, seed=face.seed or 0)
     if plot is not None:
-        pictures.save(space.plot(seed=face.seed or 0), plot)
+        pictures.save(space.plot(seed=face.seed or 0, progress=face.progress), plot)
     if face.as_json:
         return
     where = f"{info['device']}, {info['precision']}"
@@ -255,8 +255,7 @@ def evaluate(face: Face, space: SpacePath, plot: Plot = None) -> None:
         if plot is not None:
             from semblance.app.pictures import save
 
-            progress(0, 1, "drawing")
-            save(opened.plot(seed=face.seed or 0), plot)
+            save(opened.plot(seed=face.seed or 0, progress=progress), plot)
     for note in found["notes"]:
         face.say(note)
     if face.as_json:

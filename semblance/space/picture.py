@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,7 @@ def plot(
     pictures: bool = False,
     most: int = 10_000,
     seed: int = 0,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> Any:
     """The items that satisfy `where` as points, coloured by an attribute; a matplotlib figure. With `pictures` the items
     themselves stand where they are not in one another's way."""
@@ -66,6 +68,8 @@ def plot(
     if colour is not None and colour not in names and colour != "label":
         raise unknown("column", colour, names)
     values = view.attributes([colour], rows=rows).column(colour) if colour is not None and colour in names else None
+    if progress is not None:
+        progress(0, 1, "two dimensions")
     xy, how = flat(np.asarray(view.vectors(rows), np.float32), method, seed)
 
     from matplotlib.colors import to_rgba

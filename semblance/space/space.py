@@ -371,6 +371,7 @@ class Space:
         size = sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
         return {"items": len(view), "bytes": size, "versions": versions}
 
+    @watched
     def plot(
         self,
         colour: str | None = "label",
@@ -379,12 +380,14 @@ class Space:
         pictures: bool = False,
         most: int = 10_000,
         seed: int = 0,
+        *,
+        progress: Callable[[int, int, str], None] | None = None,
     ) -> Any:
         """The items that satisfy `where` in two dimensions, coloured by an attribute: a matplotlib figure.
 
         method: umap, pca, or auto. `pictures` draws images themselves. Beyond `most` items a uniform sample is drawn.
         """
-        return picture.plot(self, colour, where, method, pictures, most, seed)
+        return picture.plot(self, colour, where, method, pictures, most, seed, progress)
 
     @watched
     def evaluate(

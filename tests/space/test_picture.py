@@ -127,3 +127,9 @@ def test_images_stand_in_their_place(tmp_path):
 def test_what_cannot_be_drawn_is_said(space, asked, words):
     with pytest.raises(SemblanceError, match=words):
         space.plot(**asked)
+
+
+def test_who_waits_is_told(space):
+    told = []
+    space.plot(method="pca", progress=lambda *said: told.append(said))
+    assert told == [(0, 1, "two dimensions")]
