@@ -70,9 +70,9 @@ def fit(
     a known set. label names the column of labels; `labels` are the labels of arrays themselves. recipe: a name from
     `sb.recipes()` (default: the domain's; `simsiam@1` keeps the defaults of that version), or a model from `sb.wrap`. out:
     the folder to write (default: NAME.space here, numbered if taken). epochs bound the training, or seconds (by the clock:
-    not reproducible). Further keywords are the recipe's settings. `say(line)` tells what
-    happens; `progress(done, total, text)` is told instead of the bar that a terminal or a notebook shows after two seconds. Raises SemblanceError for whatever is wrong with the input and Interrupted after Ctrl-C, with everything saved
-    for `resume=True`.
+    not reproducible). Further keywords are the recipe's settings. `say(line)` tells what happens; `progress(done, total,
+    text)` is told instead of the bar that a terminal or a notebook shows after two seconds. Raises SemblanceError for
+    whatever is wrong with the input and Interrupted after Ctrl-C, with everything saved for `resume=True`.
     """
     started = time.monotonic()
     say = say or (lambda line: None)
