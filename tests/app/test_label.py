@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import contextlib
 import os
 import shutil
 import signal
@@ -181,7 +182,12 @@ def test_control_c_loses_no_label(space):
     for line in process.stdout:
         if line.startswith("2 of 30"):
             break
-    process.send_signal(signal.SIGINT)
+    # Its input stays open until it ends, or the end of the input might come first.
+    for _ in range(12):
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
+            break
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "1 labels are kept" in err
     assert labels(space)["0"] == "kept"
