@@ -61,7 +61,9 @@ def label(
             f"{name} and {found.no:,} not; {found.unsure:,} are unsure"
         )
     if not any(found.yes or found.no for found in done):
-        face.say("the model was never sure enough: more questions a round (--sample), or a looser --missed or --precision")
+        face.say(
+            "the model was never sure enough: more questions a round (--sample), or a looser --missed or --precision"
+        )
     unsure = len(cascade.pool)
     said = [None if value < 0 else "yes" if value == YES else "no" for value in cascade.labels]
     chosen = [
