@@ -85,6 +85,11 @@ def quick(part: Part, tree: Condition | None, share: int, flat: bool) -> Quick |
             raise SemblanceError("the query holds NaN or infinity, which is near nothing: mend it")
         return near[:held], distances[:held]
 
+    if len(values) and len(outer):
+        # Compiled code is loaded, or compiled, now and not at the first question.
+        example = dict.fromkeys(ends, outer[0].item() if equals else values[0].item())
+        example |= dict.fromkeys(place, values[0].item())
+        answer(np.zeros(part.width, REAL), 1, *(example[n] for n in range(many)))
     return answer
 
 
