@@ -64,7 +64,19 @@ def wrap(
     with torch.inference_mode():
         probe = torch.zeros(1, *sizes, dtype=torch.uint8 if domain == "images" else torch.float32)
         encoder.eval()
-        z = encoder.embed({"x": prepare(probe)})  # learns its width, and fails here rather than in the middle of a fit
+        try:
+            z = encoder.embed(
+                {"x": prepare(probe)}
+            )  # learns its width, and fails here rather than in the middle of a fit
+        except SemblanceError:
+            raise
+        except Exception as error:  # whatever the user's own module raises
+            told = str(error).strip().splitlines() or [type(error).__name__]
+            said = "given" if item is not None else "taken, since none was named"
+            raise SemblanceError(
+                f"the module cannot embed an item of the shape {sizes} ({said}): {told[0]}; give item=(channels, height, "
+                "width) as it takes them, or a transform"
+            ) from error
     if z.ndim != 2:
         raise SemblanceError(f"the wrapped encoder embedded an item as {list(z.shape)}: it has to give vectors [N, d]")
     return Model(Network(encoder), shape, prepare, origin=origin)

@@ -314,3 +314,12 @@ def test_a_space_wrapped_with_a_transform_asks_for_it_again(tmp_path: Path) -> N
         _ = alone.model
     with sb.load(tmp_path / "a.space", sb.wrap(module, transform, item=(1, 8, 8))) as again:
         np.testing.assert_allclose(again.model.embed(scans()), first, atol=1e-6)
+
+
+def test_a_module_that_cannot_take_the_item_is_told_with_the_shape_and_the_remedy() -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 8))
+    with pytest.raises(SemblanceError, match=r"\(3, 224, 224\) \(taken.*give item="):
+        sb.wrap(module)
+    with pytest.raises(SemblanceError, match=r"\(3, 8, 8\) \(given"):
+        sb.wrap(module, item=(3, 8, 8))
+    assert sb.wrap(module, item=(3, 16, 16)).dim == 8
