@@ -236,6 +236,7 @@ class Prepared:
         self._made: State | None = None
         self._quick: Quick | None = None
         self._shape = (index.dim,)
+        self._remake()
 
     def __call__(self, query: Floats, k: int, *values: Any) -> tuple[Ints, Floats]:
         """Numbers (in order of addition) and distances of the k nearest, nearest first."""
