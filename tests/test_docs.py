@@ -146,6 +146,14 @@ def test_figures_in_the_guides_are_those_of_the_benchmarks():
         f"{1 / beside['cpu']:.1f} times that at rest" in said
         and f"{1 / beside['clock']:.1f} times by the clock" in said
     )
+    runs = json.loads((results / "filtered.json").read_text())["runs"][:2]
+    for run, (quick, careful) in zip(runs, (("2.3 times", "1.6 and"), ("3.1 times", "and 2.7 times")), strict=True):
+        medians = [goal["median"] for goal in run["goals"][:2]]
+        assert quick in said and careful in said
+        assert [f"{median:.1f}" in words for median, words in zip(medians, (quick, careful), strict=True)] == [
+            True,
+            True,
+        ]
     worth = json.loads((results / "worth.json").read_text())
     said = (DOCS / "which-recipe.md").read_text()
     for name in ("digits", "mnist", "cifar10-subset"):
