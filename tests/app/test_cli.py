@@ -405,7 +405,7 @@ def documented_commands():
     from semblance.claims.evidence import checkout
 
     text = "\n".join((checkout() / page).read_text() for page in ("README.md", "CONTRIBUTING.md"))
-    lines = re.findall(r"^semblance (.+)$", text, re.M) + re.findall(r"`semblance ([^`]+)`", text)
+    lines = re.findall(r"^semblance (?!=)(.+)$", text, re.M) + re.findall(r"`semblance ([^`]+)`", text)
     return [line.split("   #")[0].strip() for line in lines]
 
 

@@ -176,6 +176,7 @@ def test_control_c_loses_no_label(space):
     process = subprocess.Popen(
         [sys.executable, "-c", code, "label", str(space)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell ignores it for what runs behind
     )  # fmt: skip
     process.stdin.write("kept\n")
     process.stdin.flush()

@@ -115,7 +115,9 @@ def home(tmp_path):
 
 def watched(home: Path, work: str) -> dict[str, list[str]]:
     """What a script opened, wrote and started."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "SEMBLANCE_", "COV", "MPL"))}
+    # torch tells its children by TORCHINDUCTOR_CACHE_DIR where it would have written itself.
+    told = ("XDG_", "SEMBLANCE_", "COV", "MPL", "TORCH")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(told)}
     places = {
         "HOME": home / "home",
         "TMPDIR": home / "temporary",
