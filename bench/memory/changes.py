@@ -77,7 +77,7 @@ def plain() -> dict[str, float]:
             ids, vectors, table = new
             columns = [ids, *(table[name].to_pylist() for name in ("year", "city")), [v.tobytes() for v in vectors]]
             connection.execute("BEGIN")
-            connection.executemany("INSERT INTO items (id, year, city, vector) VALUES (?, ?, ?, ?)", zip(*columns))  # noqa: B905
+            connection.executemany("INSERT INTO items (id, year, city, vector) VALUES (?, ?, ?, ?)", zip(*columns, strict=True))
             connection.execute("COMMIT")
 
         add(block(BASE, 1))
