@@ -77,7 +77,8 @@ def plain() -> dict[str, float]:
             ids, vectors, table = new
             columns = [ids, *(table[name].to_pylist() for name in ("year", "city")), [v.tobytes() for v in vectors]]
             connection.execute("BEGIN")
-            connection.executemany("INSERT INTO items (id, year, city, vector) VALUES (?, ?, ?, ?)", zip(*columns, strict=True))
+            rows = zip(*columns, strict=True)
+            connection.executemany("INSERT INTO items (id, year, city, vector) VALUES (?, ?, ?, ?)", rows)
             connection.execute("COMMIT")
 
         add(block(BASE, 1))

@@ -175,6 +175,8 @@ class Filtered:
         return parse_where(where, {field.name: field.type for field in now.table.schema})
 
     def _alive(self, part: Part, now: State) -> NDArray[np.bool_] | None:
+        if now.alive.all():  # a hundred times quicker than to gather them
+            return None
         held = now.alive[part.keys]
         return None if held.all() else held
 
