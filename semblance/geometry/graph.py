@@ -132,12 +132,13 @@ class Graph(Keeps):
         symmetric graph keeps all its edges."""
         if self.is_symmetric():
             return self._with(directed=False) if self.directed else self
-        both = torch.cat([self.edge_index, self.edge_index.flip(0)], 1)
-        key = both[0] * self.num_nodes + both[1]
-        _, first = np.unique(key.numpy(), return_index=True)
+        low, high = self.edge_index.min(0).values, self.edge_index.max(0).values
+        _, first = np.unique((low * self.num_nodes + high).numpy(), return_index=True)
         take = torch.from_numpy(np.sort(first))
-        twice = {n: torch.cat([v, v])[take] for n, v in self._of_edges().items() if v is not None}
-        return self._with(edge_index=both[:, take], directed=False, **twice)
+        ends = self.edge_index[:, take]
+        apart = ends[0] != ends[1]
+        twice = {n: torch.cat([v[take], v[take][apart]]) for n, v in self._of_edges().items() if v is not None}
+        return self._with(edge_index=torch.cat([ends, ends[:, apart].flip(0)], 1), directed=False, **twice)
 
     def _of_edges(self) -> dict[str, Tensor | None]:
         return {name: getattr(self, name) for name in ("weight", "sign", "time", "kind", "edge_x")}
