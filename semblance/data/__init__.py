@@ -17,6 +17,7 @@ named.py       real data known by name, bundled with a library or lying in the d
 pictures.py    any file pillow reads, or an array -> uint8 [C, H, W] of the asked size
 plugged.py     domains of other packages: loaders for kinds of files that ours do not read
 prepare.py     from stored units to what encoders read, x -> (x - mean) / std per channel or column
+relational.py  units that are related: nodes, graphs, cells, with what relates them
 samplers.py    which units stand together in a batch
 sidecar.py     what else is known of each file, joined by its name
 splits.py      which units are learned from and which are kept to judge with
@@ -36,6 +37,7 @@ __getattr__, __dir__, __all__ = lazy(
         "describe": "named",
         "get": "named",
         "ArrayDataset": "dataset",
+        "RelationalDataset": "relational",
         "Shape": "dataset",
         "Prepare": "prepare",
         "Views": "views",

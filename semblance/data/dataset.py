@@ -20,7 +20,7 @@ from semblance.contracts import Batch
 class Shape:
     """What lazy parts need to know of the data: an item's shape without N ((C, H, W) or (d,)), the number of classes of
     the labels (0 without), the number of training units, and mean and deviation per channel or column in the units of
-    `x` as encoders get it (images: 0..1)."""
+    `x` as encoders get it (images: 0..1). `facts` are numbers of what relates the units (relational.py names them)."""
 
     domain: str
     item: tuple[int, ...]
@@ -28,6 +28,7 @@ class Shape:
     units: int
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    facts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

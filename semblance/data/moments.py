@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from semblance.data.dataset import ArrayDataset, Shape
+from semblance.data.relational import RelationalDataset
 
 BLOCK = 1 << 22
 """Values read at a time."""
@@ -12,8 +13,10 @@ FLOOR = 1e-6
 """Least deviation, so that constant columns can be divided by it."""
 
 
-def shape_of(dataset: ArrayDataset) -> Shape:
+def shape_of(dataset: ArrayDataset | RelationalDataset) -> Shape:
     """The data's Shape: mean and deviation per channel (images, on the scale 0..1) or column, over the split `train`."""
+    if isinstance(dataset, RelationalDataset):
+        return dataset.shape()
     x, rows = dataset.x, np.sort(dataset.splits["train"])
     size = max(1, BLOCK // max(1, int(np.prod(x.shape[1:]))))
     blocks = (x[rows[start : start + size]] for start in range(0, len(rows), size))

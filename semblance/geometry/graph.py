@@ -117,6 +117,30 @@ class Graph(Keeps):
             **{name: value[inside] for name, value in self._of_edges().items() if value is not None},
         )
 
+    def take(self, numbers: np.ndarray) -> tuple[Graph, np.ndarray]:
+        """The graphs of these numbers [n], joined in this order, and the positions of their nodes here."""
+        first, edges, order = self.once("graphs", self._of_graphs)
+        nodes, sizes = ranges(first, numbers)
+        taken, counts = ranges(edges, numbers)
+        at = torch.from_numpy(order[taken])
+        shift = np.repeat(np.cumsum(sizes) - sizes - first[numbers], counts)
+        part = self._with(
+            edge_index=self.edge_index[:, at] + torch.from_numpy(shift),
+            num_nodes=len(nodes),
+            num_graphs=len(numbers),
+            member=torch.from_numpy(np.repeat(np.arange(len(numbers)), sizes)),
+            **{name: value[at] for name, value in self._of_edges().items() if value is not None},
+        )
+        return part, nodes
+
+    def _of_graphs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where each graph's nodes begin, where its edges do, and the edges in the order of their graphs."""
+        member = np.zeros(self.num_nodes, np.int64) if self.member is None else self.member.numpy()
+        first = np.searchsorted(member, np.arange(self.num_graphs + 1))
+        owner = member[self.edge_index[1].numpy()]
+        order = np.argsort(owner, kind="stable")
+        return first, np.searchsorted(owner[order], np.arange(self.num_graphs + 1)), order
+
     def without_loops(self) -> Graph:
         """Self-loops dropped."""
         stay = self.edge_index[0] != self.edge_index[1]
@@ -169,6 +193,14 @@ def joined(graphs: Sequence[Graph]) -> Graph:
         num_graphs=len(graphs),
         **columns,
     )
+
+
+def ranges(start: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """start [n + 1], numbers [m] -> the positions start[i] .. start[i + 1] - 1 of every i one after the other, and how many
+    each has [m]."""
+    sizes = start[numbers + 1] - start[numbers]
+    within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return np.repeat(start[numbers], sizes) + within, sizes
 
 
 def grouped(other: Tensor, by: Tensor, count: int) -> Rows:
