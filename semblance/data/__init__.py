@@ -46,6 +46,7 @@ __getattr__, __dir__, __all__ = lazy(
         "cifar_views": "views",
         "digit_views": "views",
         "Shuffled": "samplers",
+        "Whole": "relational",
         "Balanced": "samplers",
         "Episodes": "samplers",
         "Triples": "samplers",

@@ -66,6 +66,11 @@ class ArrayDataset:
             batch["labels"] = self.targets["labels"][index]
         return batch
 
+    def raw(self, index: np.ndarray) -> np.ndarray:
+        """[n, d] float32: the units themselves, flattened, pictures as 0..1; the baseline of every figure."""
+        x = np.asarray(self.x[index], dtype=np.float32).reshape(len(index), -1)
+        return x / 255 if self.domain == "images" else x
+
     def subset(self, index: np.ndarray) -> ArrayDataset:
         """The units at these positions, splits renumbered. Copies them; meant for small parts."""
         index = np.asarray(index)

@@ -34,7 +34,10 @@ class Prepare:
         return mean, std
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x as stored: uint8 [n, C, H, W] or float [n, d] -> float32 of the same shape."""
+        """x as stored: uint8 [n, C, H, W] or float [n, d] -> float32 of the same shape. Where nothing is known to be taken
+        off (sparse features), x itself."""
+        if x.layout != torch.strided or (x.ndim == 2 and not (self.standardise and self.shape.mean)):
+            return x.float()
         mean, std = self.moments
         if x.ndim == 2:
             return (x.float() - mean) / std

@@ -28,7 +28,7 @@ from scipy import sparse
 from torch import Tensor
 
 from semblance.contracts import Batch
-from semblance.data.dataset import Shape
+from semblance.data.dataset import ArrayDataset, Shape
 from semblance.errors import SemblanceError
 from semblance.geometry.graph import Graph
 from semblance.geometry.hypergraph import Hypergraph
@@ -140,10 +140,12 @@ class RelationalDataset:
             held = x[index]
             return np.asarray(held.toarray() if sparse.issparse(held) else held, np.float32)
         if isinstance(self.graph, Graph):
-            member, count = self.graph.member, self.graph.num_graphs
-            assert member is not None
-            belongs = sparse.csr_array((np.ones(len(member), np.float32), (member, np.arange(len(member)))))
-            edges = np.bincount(member[self.graph.edge_index[1]], minlength=count)
+            assert self.graph.member is not None
+            member, count = self.graph.member.numpy(), self.graph.num_graphs
+            belongs = sparse.csr_array(
+                (np.ones(len(member), np.float32), (member, np.arange(len(member)))), shape=(count, len(member))
+            )
+            edges = np.bincount(member[self.graph.edge_index[1].numpy()], minlength=count)
             sums = [np.bincount(member, minlength=count)[:, None], edges[:, None]]
             if self.x is not None:
                 summed = belongs @ self.x
@@ -184,6 +186,14 @@ class RelationalDataset:
         return Shape(self.domain, item, classes, len(train), facts=facts)
 
 
+@dataclass(frozen=True)
+class Whole:
+    """A sampler: all units in one batch, in order, since each needs the whole structure anyway."""
+
+    def epoch(self, units: int, labels: np.ndarray | None, rng: np.random.Generator) -> list[np.ndarray]:
+        return [np.arange(units)]
+
+
 def as_tensor(x: Any) -> Tensor:
     """A dense or SciPy CSR array as a float32 tensor."""
     if sparse.issparse(x):
@@ -193,3 +203,7 @@ def as_tensor(x: Any) -> Tensor:
             warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
             return torch.sparse_csr_tensor(*map(torch.from_numpy, parts), size=x.shape, check_invariants=False)
     return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
+
+
+Loaded = ArrayDataset | RelationalDataset
+"""What loading gives."""

@@ -4,6 +4,7 @@ prototypes/       heads that answer by one point per class
 classify.py       scores per class from an embedding, and predictions averaged over crops and sizes of one image
 clusters.py       the answer of a network whose embedding already scores clusters
 frozen.py         a trained encoder is taken as it is, and a linear machine learns the new task from its features
+last_layer.py     scores from a last layer that needs the states of all nodes
 layer_sweep.py    which stage of a frozen encoder serves a new task best, as a report
 neighbours.py     the labels of the nearest stored items vote, alone or mixed with a classifier
 patches.py        each patch of the query looks for its like
@@ -16,6 +17,7 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "Linear": "classify",
         "predict_crops": "classify",
+        "LastLayer": "last_layer",
         "vote": "neighbours",
         "NeighbourMix": "neighbours",
         "FrozenSVM": "frozen",

@@ -1,6 +1,7 @@
 """How weights change: the one loop, and the rules that share it.
 
 backprop.py      one gradient of one objective through the whole network, a first-order optimiser, a schedule
+best.py          the weights of the epoch that did best on the validation units
 checkpoint.py    weights, optimiser and place in one file
 devices.py       where to compute, in which precision and memory format, and how the process keeps its memory
 label_cascade.py people answer about samples, a model answers where it is sure, and they are asked about the rest

@@ -25,7 +25,8 @@ SCHEDULES = ("constant", "cosine", "steps")
 @dataclass(frozen=True)
 class Backprop:
     """`constant_lr` names parameters (by prefix, such as `objective.predictor`) whose rate the schedule leaves alone.
-    `accumulate` batches share one optimiser step, their losses averaged."""
+    `accumulate` batches share one optimiser step, their losses averaged. `best` (accuracy or loss, on the split `val`) ends
+    with the weights of the best epoch, and with `patience` so many epochs after it (best.py)."""
 
     optimizer: str = "sgd"
     lr: float = 0.05
@@ -39,6 +40,8 @@ class Backprop:
     warmup_epochs: float = 0.0
     accumulate: int = 1
     constant_lr: tuple[str, ...] = ()
+    best: str = ""
+    patience: int = 0
 
     def __post_init__(self) -> None:
         if self.optimizer not in OPTIMIZERS:

@@ -2,7 +2,7 @@
 
 It owns what all such rules share: order and chance counted from the seed, gradient accumulation, the learning rate's
 schedule, autocast, checkpoints every N seconds, stopping on Ctrl-C with everything saved, budgets by epochs or by the
-clock, and the watch for collapse. It yields the mean metrics of each epoch.
+clock, the best epoch by validation, and the watch for collapse. It yields the mean metrics of each epoch.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ import torch
 from semblance.contracts import Batch, Metrics
 from semblance.errors import Failed, Interrupted, SemblanceError
 from semblance.learning import checkpoint
+from semblance.learning.best import Best, measured, validation
 from semblance.learning.checkpoint import Place
 from semblance.learning.devices import autocast, precision_for
 from semblance.learning.parts import NOISE, Budget, Feed, Parts, chance
 from semblance.learning.watch import watch
 
 WATCHED = 256  # items whose spread is measured after every epoch
+SELDOM = 10  # epochs between two such looks where an epoch is a single step
 
 
 class Stepping(Protocol):
@@ -36,6 +38,12 @@ class Stepping(Protocol):
 
     @property
     def accumulate(self) -> int: ...
+
+    @property
+    def best(self) -> str: ...
+
+    @property
+    def patience(self) -> int: ...
 
     def make_optimizer(self, parts: Parts) -> torch.optim.Optimizer: ...
 
@@ -76,6 +84,10 @@ def train(rule: Stepping, parts: Parts, feed: Feed, budget: Budget) -> Iterator[
     modules = parts.modules().to(feed.device)
     parts.network.to(memory_format=precision.memory_format)
     optimizer = rule.make_optimizer(parts)
+    best, asked = None, feed
+    if rule.best:
+        best, asked = Best(rule.best, parts.modules()).to(feed.device), validation(feed)
+        modules["best"] = best
     place = Place()
     if budget.resume and budget.checkpoint is not None and budget.checkpoint.exists():
         place = checkpoint.restore(budget.checkpoint, modules, optimizer, budget.signature)
@@ -95,8 +107,8 @@ def train(rule: Stepping, parts: Parts, feed: Feed, budget: Budget) -> Iterator[
 
     # Dropout and its like draw from torch's global generator: it is set from the place in the run and given back after.
     with stopping() as caught, torch.random.fork_rng(devices=[]):
-        while (budget.seconds is not None and elapsed() < budget.seconds) or (
-            budget.seconds is None and place.epoch < epochs
+        while (elapsed() < budget.seconds if budget.seconds is not None else place.epoch < epochs) and not (
+            best is not None and rule.patience and best.waited(place.epoch - 1) >= rule.patience
         ):
             order = feed.epoch(budget.seed, place.epoch)
             total = epochs * len(order)
@@ -135,12 +147,19 @@ def train(rule: Stepping, parts: Parts, feed: Feed, budget: Budget) -> Iterator[
                 if budget.seconds is not None and elapsed() >= budget.seconds:
                     break
             epoch_metrics = {name: value / max(place.step, 1) for name, value in place.sums.items()}
-            epoch_metrics |= watch(parts.network, feed.batch(order[0][:WATCHED], budget.seed, place.epoch, 0))
+            # Where an epoch is one step, looking would cost as much as learning.
+            if len(order) > 1 or place.epoch % SELDOM == 0 or place.epoch + 1 == epochs:
+                epoch_metrics |= watch(parts.network, feed.batch(order[0][:WATCHED], budget.seed, place.epoch, 0))
+            if best is not None:
+                epoch_metrics |= measured(parts, asked)
+                best.offer(parts.modules(), epoch_metrics, place.epoch)
             epoch_metrics |= {"epoch": float(place.epoch + 1), "seconds": round(elapsed(), 3)}
             place.history.append(epoch_metrics)
             place.epoch, place.step, place.sums = place.epoch + 1, 0, {}
             yield epoch_metrics
         save()
+    if best is not None:
+        best.restore(parts.modules())
     modules.eval()
 
 

@@ -21,7 +21,6 @@ import torch
 from torch import Tensor, nn
 
 from semblance.contracts import Batch, Dataset
-from semblance.data.views import Prepare
 
 # Streams of chance: the first number of a place, so that no two uses ever draw the same numbers.
 INIT, ORDER, VIEWS, NOISE = range(4)
@@ -38,7 +37,10 @@ class Network(nn.Module):
         self.encoder, self.head = encoder, head
 
     def forward(self, batch: Batch) -> Any:
-        """The head's prediction, or the embedding [N, d] where there is no head."""
+        """The head's prediction, or the embedding [N, d] where there is no head. A head whose `reads` is "representation"
+        gets what the encoder gives (the states of all nodes, maps, tokens) instead of its read-out."""
+        if getattr(self.head, "reads", "embedding") == "representation":
+            return self.head(self.encoder(batch), batch)
         z = self.embed(batch)
         return z if self.head is None else self.head(z, batch)
 
@@ -77,9 +79,10 @@ class Feed:
     dataset: Dataset
     rows: np.ndarray
     sampler: Any
-    prepare: Prepare
+    prepare: Callable[[Tensor], Tensor]
     views: Any = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    _last: tuple[Any, Any] | None = field(default=None, repr=False)
 
     @property
     def labels(self) -> np.ndarray | None:
@@ -98,12 +101,13 @@ class Feed:
     def batch(self, index: np.ndarray, seed: int = 0, epoch: int = 0, step: int = 0) -> Batch:
         """The batch of these positions: prepared, on the device, with its views drawn at this place of the run."""
         batch = self.dataset.read(self.rows[index])
-        x = torch.from_numpy(np.ascontiguousarray(batch.pop("x")))
-        ready: Batch = {k: torch.as_tensor(np.asarray(v)).to(self.device) for k, v in batch.items()}
+        x, ready = batch.pop("x", None), self._moved(batch)
         ready["index"] = torch.as_tensor(np.asarray(index)).to(self.device)
         if self.views is None:
-            ready["x"] = self.prepare(x).to(self.device)
+            if x is not None:
+                ready["x"] = self._prepared(x)
             return ready
+        x = torch.from_numpy(np.ascontiguousarray(x))
         drawn = [
             self.views(x, torch_chance(seed, VIEWS, epoch, step, view), self.prepare).to(self.device)
             for view in range(self.views.count)
@@ -112,12 +116,27 @@ class Feed:
         return ready
 
     def in_order(self, size: int = 512) -> Iterator[Batch]:
-        """Every unit once, in order, without views."""
+        """Every unit once, in order, without views; all at once where every batch holds the whole structure anyway."""
+        size = max(len(self.rows), 1) if getattr(self.dataset, "whole", False) else size
         for start in range(0, len(self.rows), size):
-            index = np.arange(start, min(start + size, len(self.rows)))
-            batch = self.dataset.read(self.rows[index])
-            x = self.prepare(torch.from_numpy(np.ascontiguousarray(batch.pop("x")))).to(self.device)
-            yield {"x": x, **{k: torch.as_tensor(np.asarray(v)).to(self.device) for k, v in batch.items()}}
+            batch = self.dataset.read(self.rows[start : start + size])
+            x, ready = batch.pop("x", None), self._moved(batch)
+            yield ready if x is None else {"x": self._prepared(x), **ready}
+
+    def _prepared(self, x: Any) -> Any:
+        """Stored items as encoders read them. What comes as the same tensor every time is prepared once."""
+        if isinstance(x, np.ndarray):
+            return self.prepare(torch.from_numpy(np.ascontiguousarray(x))).to(self.device)
+        if self._last is None or self._last[0] is not x:
+            each = [v if v is None else self.prepare(v).to(self.device) for v in (x if isinstance(x, list) else [x])]
+            self._last = (x, each if isinstance(x, list) else each[0])
+        return self._last[1]
+
+    def _moved(self, batch: Batch) -> Batch:
+        return {
+            k: v.to(self.device) if hasattr(v, "to") else torch.as_tensor(v, device=self.device)
+            for k, v in batch.items()
+        }
 
 
 @dataclass

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from semblance.data import named
-from semblance.data.dataset import ArrayDataset
+from semblance.data.relational import Loaded, RelationalDataset
 from semblance.errors import SemblanceError
+from semblance.space.model import told_item
 
 FEW = 200  # held-out units below which intervals are wide enough to be named a limit
 
 
-def write_card(target: Path, dataset: ArrayDataset, record: Mapping[str, Any]) -> None:
+def write_card(target: Path, dataset: Loaded, record: Mapping[str, Any]) -> None:
     """Write (or replace) `target`/README.md."""
     recipe = record["recipe"] or "a wrapped module"
     settings = ", ".join(f"{k} = {v}" for k, v in record["settings"].items()) or "the recipe's defaults"
@@ -112,22 +113,26 @@ def _bullets(lines: list[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _source(dataset: ArrayDataset) -> str:
+def _source(dataset: Loaded) -> str:
     return dataset.name or dataset.source or "an array in memory"
 
 
-def _item(dataset: ArrayDataset) -> str:
+def _item(dataset: Loaded) -> str:
+    if isinstance(dataset, RelationalDataset):
+        facts = dataset.shape().facts
+        related = [f"{int(facts[name]):,} {name}" for name in ("nodes", "edges") if name in facts]
+        return ", ".join([*related, f"{told_item(dataset.shape().item)} features"])
     shape = dataset.x.shape[1:]
     if dataset.domain == "images":
         return f"{'grey' if shape[0] == 1 else 'RGB'}, {shape[1]} x {shape[2]} pixels"
     return f"{shape[0]:,} numbers"
 
 
-def _label(dataset: ArrayDataset) -> str:
+def _label(dataset: Loaded) -> str:
     return ", label" if "labels" in dataset.targets else ""
 
 
-def _limits(dataset: ArrayDataset, record: Mapping[str, Any]) -> list[str]:
+def _limits(dataset: Loaded, record: Mapping[str, Any]) -> list[str]:
     """What the figures do not say, as far as the data and the run tell."""
     learned, held = len(dataset.splits["train"]), len(dataset.splits.get("test", ()))
     found = [f"learned from {learned:,} {dataset.units}s; of other sources nothing is known, so judge there again"]
@@ -147,7 +152,7 @@ def _limits(dataset: ArrayDataset, record: Mapping[str, Any]) -> list[str]:
     return [*found, "the nearest item need not be near: look at the distance"]
 
 
-def _licence(dataset: ArrayDataset) -> str:
+def _licence(dataset: Loaded) -> str:
     if not named.is_name(dataset.name):
         return "not known to Semblance; ask its source"
     row = next(row for row in named.data_list() if row.name == dataset.name)

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from semblance.data.dataset import ArrayDataset
 from semblance.data.domains import default_recipe
+from semblance.data.relational import Loaded
 from semblance.errors import SemblanceError
 from semblance.recipes.registry import Recipe, build, check_settings, row_of, stored_name, table, told_name
 from semblance.space.model import Model
 
 
-def choose(dataset: ArrayDataset, recipe: str | None, given: Mapping[str, Any]) -> tuple[str, dict[str, Any], Recipe]:
+def choose(dataset: Loaded, recipe: str | None, given: Mapping[str, Any]) -> tuple[str, dict[str, Any], Recipe]:
     """The recipe of this name, or the domain's default, built with the settings given: name, checked settings, recipe.
 
     Refused where the data lacks what the recipe needs, with the recipes that would do.
@@ -44,7 +44,7 @@ def choose(dataset: ArrayDataset, recipe: str | None, given: Mapping[str, Any]) 
     return name, settings, build(name, **settings)
 
 
-def suits(model: Model, dataset: ArrayDataset) -> None:
+def suits(model: Model, dataset: Loaded) -> None:
     """Refuses a ready model whose domain is not the data's."""
     if model.shape.domain != dataset.domain:
         raise SemblanceError(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from semblance.data.dataset import ArrayDataset
+from semblance.data.relational import Loaded
 
 
-def label_kind(dataset: ArrayDataset) -> str:
+def label_kind(dataset: Loaded) -> str:
     """none, class, classes (several a unit) or number."""
     labels = dataset.targets.get("labels")
     if labels is None:
@@ -18,7 +18,7 @@ def label_kind(dataset: ArrayDataset) -> str:
     return "number" if labels.dtype.kind == "f" else "class"
 
 
-def attributes_of(dataset: ArrayDataset) -> pa.Table:
+def attributes_of(dataset: Loaded) -> pa.Table:
     """The dataset's attributes with `split` and, where there are labels, `label` (several joined by ;)."""
     split = np.full(len(dataset), "", dtype=object)
     for name, rows in dataset.splits.items():

@@ -31,6 +31,7 @@ from semblance.data.assemble import assemble
 from semblance.data.dataset import ArrayDataset
 from semblance.data.labels import labels_of
 from semblance.data.load import load as load_data
+from semblance.data.relational import Loaded
 from semblance.errors import SemblanceError
 from semblance.geometry.nearest import nearest
 from semblance.heads.neighbours import vote
@@ -210,11 +211,11 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
                 splits={"train": np.arange(len(x))},
             )
         elif reset:
-            found = load_data(X, labels=y, size=self.size)
+            found = unrelated(load_data(X, labels=y, size=self.size))
             dataset = replace(found, splits={"train": np.arange(len(found))})
             self.n_features_in_ = int(np.prod(found.x.shape[1:]))
         else:
-            dataset = self.model_.read(X)
+            dataset = unrelated(self.model_.read(X))
         return dataset
 
     def _keep_targets(self, dataset: ArrayDataset, y: Any) -> None:
@@ -337,3 +338,10 @@ def _metadata(content: bytes) -> dict[str, str]:
     length = int.from_bytes(content[:8], "little")
     found: dict[str, str] = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
     return found
+
+
+def unrelated(dataset: Loaded) -> ArrayDataset:
+    """Items one by one, as an estimator gets them; refuses nodes and graphs, which it cannot split or stack."""
+    if not isinstance(dataset, ArrayDataset):
+        raise SemblanceError(f"the estimator takes images and vectors, and this data is {dataset.domain}: use sb.fit")
+    return dataset

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from semblance.data.dataset import ArrayDataset
 from semblance.data.images import thumbnail
 from semblance.data.load import load as load_data
+from semblance.data.relational import Loaded
 from semblance.errors import Failed, SemblanceError
 from semblance.learning.devices import keep_pages
 from semblance.learning.watch import warning
@@ -177,7 +177,7 @@ def refit(record: str | Path, data: Any = None, **changes: Any) -> Space:
     return fit(source, recipe, **{**given, **{k: v for k, v in changes.items() if v is not None}})
 
 
-def _target(out: str | Path | None, dataset: ArrayDataset, overwrite: bool, resume: bool) -> Path:
+def _target(out: str | Path | None, dataset: Loaded, overwrite: bool, resume: bool) -> Path:
     """Where the space goes; refuses to replace what is there unless told to."""
     if out is None:
         name = dataset.name or "data"
@@ -200,7 +200,7 @@ def _target(out: str | Path | None, dataset: ArrayDataset, overwrite: bool, resu
 
 
 def _record(
-    dataset: ArrayDataset,
+    dataset: Loaded,
     name: str,
     settings: Mapping[str, Any],
     seed: int,
@@ -268,9 +268,7 @@ def _steps(progress: Progress | None, name: str) -> Callable[[int, int, dict[str
     return lambda done, total, metrics: progress(done, total, f"{name}: loss {metrics.get('loss', float('nan')):.4f}")
 
 
-def _commit(
-    target: Path, dataset: ArrayDataset, model: Model, record: Mapping[str, Any], progress: Progress | None
-) -> None:
+def _commit(target: Path, dataset: Loaded, model: Model, record: Mapping[str, Any], progress: Progress | None) -> None:
     """Embed every unit and put the space in place by one commit."""
     content: dict[str, Any] = {
         "model_tensors": model.tensors(),

@@ -20,16 +20,18 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from semblance.contracts import Batch
 from semblance.data.dataset import ArrayDataset, Shape
 from semblance.data.load import load as load_data
 from semblance.data.prepare import Prepare
+from semblance.data.relational import Loaded, RelationalDataset
 from semblance.data.views import default_views
 from semblance.encoders.files import module_of
 from semblance.encoders.wrapped import encoder_of
 from semblance.errors import SemblanceError
 from semblance.geometry.spaces import Geometry
 from semblance.learning.devices import autocast, choose_device, precision_for
-from semblance.learning.parts import INIT, VIEWS, Network, chance, torch_chance
+from semblance.learning.parts import INIT, VIEWS, Feed, Network, chance, torch_chance
 from semblance.recipes.registry import Recipe, build, stored_name, table, told_name
 
 FORMAT = 1
@@ -69,9 +71,10 @@ class Model:
         """Items embedded at a time: 512 of CIFAR's size, down to 16 for photographs, so that memory stays bounded."""
         return int(np.clip(2**21 // max(int(np.prod(self.shape.item)), 1), 16, BLOCK))
 
-    def read(self, data: Any) -> ArrayDataset:
+    def read(self, data: Any) -> Loaded:
         """Data of the model's domain as a dataset whose items have the size this model was trained on."""
-        if isinstance(data, ArrayDataset):
+        dataset: Loaded
+        if isinstance(data, ArrayDataset | RelationalDataset):
             dataset = data
         else:
             size: Any = self.shape.item[1:] if self.shape.domain == "images" else None
@@ -86,7 +89,22 @@ class Model:
                 f"the vectors have {dataset.x.shape[1]} columns and the model was made for {self.shape.item[0]}: "
                 "give vectors of the same columns in the same order"
             )
+        if isinstance(dataset, RelationalDataset) and dataset.shape().item != tuple(self.shape.item):
+            raise SemblanceError(
+                f"the {dataset.units}s have {told_item(dataset.shape().item)} features and the model was made for "
+                f"{told_item(self.shape.item)}: give data of the same features in the same order"
+            )
         return dataset
+
+    def batches(self, dataset: Loaded, rows: np.ndarray | None = None) -> Iterator[Batch]:
+        """Prepared batches in order, `block` items at a time; all at once where a batch holds the whole structure."""
+        device = choose_device(self.device)
+        if isinstance(dataset, ArrayDataset):
+            for x in self.blocks(dataset, rows):
+                yield {"x": x.to(device)}
+            return
+        every = np.arange(len(dataset)) if rows is None else rows
+        yield from Feed(dataset, every, None, self.prepare, device=device).in_order(self.block)
 
     def blocks(self, dataset: ArrayDataset, rows: np.ndarray | None = None) -> Iterator[Tensor]:
         """Prepared inputs, `block` items at a time, in order."""
@@ -95,18 +113,21 @@ class Model:
             x = torch.from_numpy(np.array(dataset.x[every[start : start + self.block]]))
             yield self.prepare(conform(x, self.shape))
 
-    def embed_blocks(self, dataset: ArrayDataset, rows: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    def embed_blocks(self, dataset: Loaded, rows: np.ndarray | None = None) -> Iterator[np.ndarray]:
         """Embeddings [n, dim] float32, brought into the model's geometry, `block` items at a time."""
-        for x in self.blocks(dataset, rows):
-            yield self.embed_prepared(x)
+        for batch in self.batches(dataset, rows):
+            yield self.embed_batch(batch)
 
     def embed_prepared(self, x: Tensor) -> np.ndarray:
         """Prepared inputs [n, ...] -> [n, dim] float32."""
+        return self.embed_batch({"x": x.to(choose_device(self.device))})
+
+    def embed_batch(self, batch: Batch) -> np.ndarray:
+        """A prepared batch of n units -> [n, dim] float32."""
         device = choose_device(self.device)
-        precision = precision_for(device, self.precision)
         self.network.eval()
-        with torch.inference_mode(), autocast(device, precision):
-            z = self.network.embed({"x": x.to(device)})
+        with torch.inference_mode(), autocast(device, precision_for(device, self.precision)):
+            z = self.network.embed(batch)
         return self.geometry.prepare(z.float().cpu().numpy())
 
     def embed(self, data: Any, rows: np.ndarray | None = None) -> np.ndarray:
@@ -165,8 +186,8 @@ class Model:
         self.network.eval()
         device = choose_device(self.device)
         with torch.inference_mode(), autocast(device, precision_for(device, self.precision)):
-            for x in self.blocks(self.read(data)):
-                decoded = self.network.head.decode(self.network({"x": x.to(device)}))
+            for batch in self.batches(self.read(data)):
+                decoded = self.network.head.decode(self.network(batch))
                 answers.extend(decoded.tolist() if hasattr(decoded, "tolist") else decoded)
         return [self.classes[a] if isinstance(a, int) and a < len(self.classes) else a for a in answers]
 
@@ -285,6 +306,12 @@ def assemble(recipe: Recipe, shape: Shape, seed: int) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(chance(seed, INIT).integers(2**63)))
         return Network(recipe.encoder(shape), None if recipe.head is None else recipe.head(shape))
+
+
+def told_item(item: tuple[int, ...]) -> str:
+    """Numbers of features as people read them: 1,433, or 3, 3 and 1 for several kinds of units."""
+    *first, last = (f"{width:,}" for width in item)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def as_stored(x: Tensor) -> Tensor:

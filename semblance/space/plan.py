@@ -13,6 +13,8 @@ from semblance.learning.devices import choose_device
 from semblance.space.choose import choose
 from semblance.space.training import train
 
+STEPS = 4  # that are timed
+
 
 def plan(
     data: Any,
@@ -37,13 +39,13 @@ def plan(
 
         def on_step(done: int, of: int, metrics: dict[str, float]) -> None:
             nonlocal steps_a_epoch
-            steps_a_epoch = of
+            steps_a_epoch = of // STEPS
             marks.append(time.monotonic())
-            if len(marks) >= 4:
+            if len(marks) >= STEPS:
                 raise _Enough
 
         with suppress(_Enough):
-            train(dataset, chosen, seed=seed, epochs=1, device=device, precision=precision, on_step=on_step)
+            train(dataset, chosen, seed=seed, epochs=STEPS, device=device, precision=precision, on_step=on_step)
         steps = steps_a_epoch * total
         seconds = (marks[-1] - marks[0]) / max(len(marks) - 1, 1) * steps if len(marks) > 1 else 0.0
     return {

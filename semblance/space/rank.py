@@ -22,6 +22,7 @@ from semblance.analysis.retrieval import neighbours
 from semblance.data.dataset import ArrayDataset
 from semblance.data.domains import rank_set
 from semblance.data.load import load as load_data
+from semblance.data.relational import Loaded
 from semblance.errors import Interrupted, SemblanceError
 from semblance.heads.neighbours import vote
 from semblance.learning.devices import keep_pages
@@ -204,7 +205,7 @@ def _ranking(
 
 
 def _key(
-    dataset: ArrayDataset,
+    dataset: Loaded,
     name: str,
     given: Mapping[str, Mapping[str, Any]],
     seed: int,
@@ -230,7 +231,7 @@ def _finished(log: Path) -> dict[str, dict[str, Any]]:
 
 
 def _expected(
-    dataset: ArrayDataset,
+    dataset: Loaded,
     todo: Sequence[tuple[str, int]],
     epochs: int | None,
     seconds: float | None,
@@ -252,7 +253,7 @@ def _expected(
     return f"{len(todo)} runs to go, about {minutes:.1f} minutes in all"
 
 
-def _scores(dataset: ArrayDataset, model: Model, kind: str) -> np.ndarray:
+def _scores(dataset: Loaded, model: Model, kind: str) -> np.ndarray:
     """[test units], each unit's score."""
     if kind == "none":
         return _view_hits(dataset, model)
@@ -260,15 +261,12 @@ def _scores(dataset: ArrayDataset, model: Model, kind: str) -> np.ndarray:
     return _neighbour_scores(dataset, train_z, test_z, kind, model.geometry.name)
 
 
-def _raw_scores(dataset: ArrayDataset, kind: str) -> np.ndarray | None:
+def _raw_scores(dataset: Loaded, kind: str) -> np.ndarray | None:
     """The better of the raw input as it is and standardised; None without labels, where views of an input need a
     model."""
     if kind == "none":
         return None
-    train_x, test_x = (
-        np.asarray(dataset.x[dataset.splits[part]], dtype=np.float32).reshape(len(dataset.splits[part]), -1)
-        for part in ("train", "test")
-    )
+    train_x, test_x = (dataset.raw(dataset.splits[part]) for part in ("train", "test"))
     mean, std = train_x.mean(0), train_x.std(0)
     std[std < 1e-6] = 1
     both = [
@@ -278,9 +276,7 @@ def _raw_scores(dataset: ArrayDataset, kind: str) -> np.ndarray | None:
     return max(both, key=lambda s: float(s.mean()))
 
 
-def _neighbour_scores(
-    dataset: ArrayDataset, train_z: np.ndarray, test_z: np.ndarray, kind: str, geometry: str
-) -> np.ndarray:
+def _neighbour_scores(dataset: Loaded, train_z: np.ndarray, test_z: np.ndarray, kind: str, geometry: str) -> np.ndarray:
     labels = dataset.targets["labels"]
     train_y, test_y = labels[dataset.splits["train"]], labels[dataset.splits["test"]]
     known = (
@@ -301,8 +297,9 @@ def _neighbour_scores(
     return 2 * both / np.maximum(guess.sum(1) + test_y.sum(1), 1)
 
 
-def _view_hits(dataset: ArrayDataset, model: Model) -> np.ndarray:
+def _view_hits(dataset: Loaded, model: Model) -> np.ndarray:
     """[test units]: is the second view of a unit nearest to its first, among all second views?"""
+    assert isinstance(dataset, ArrayDataset), "only images are ranked without labels"
     rows = dataset.splits["test"]
     first, second = model.embed_views(dataset, rows)
     index, _ = neighbours(first, second, 1, model.geometry.name)

@@ -24,6 +24,7 @@ from semblance.analysis.judge import judge
 from semblance.data.dataset import ArrayDataset
 from semblance.data.images import thumbnail
 from semblance.data.load import load as load_data
+from semblance.data.relational import Loaded
 from semblance.errors import SemblanceError
 from semblance.geometry.spaces import Geometry, space_named
 from semblance.heads.neighbours import vote
@@ -310,7 +311,7 @@ class Space:
             store.add(names, vectors, table, thumbnails=pictures, update=update)
         return names
 
-    def _new_ids(self, dataset: ArrayDataset) -> list[str]:
+    def _new_ids(self, dataset: Loaded) -> list[str]:
         """Ids of the items' own (file names, a key column); arrays without any are numbered on from the largest
         number."""
         if dataset.source:
@@ -391,7 +392,7 @@ class Space:
 
     @watched
     def evaluate(
-        self, dataset: ArrayDataset | None = None, *, progress: Callable[[int, int, str], None] | None = None
+        self, dataset: Loaded | None = None, *, progress: Callable[[int, int, str], None] | None = None
     ) -> show.Evaluation:
         """How good the space is: {"metrics": {name: {value, low, high, baseline}}, "notes": [...]}.
 
@@ -420,7 +421,7 @@ class Space:
                 part: np.array([position[ids[r]] for r in rows]) for part, rows in (("train", train), ("test", test))
             }
             if dataset.domain == "images" or self.recipe != "as-is":
-                raw_train, raw_test = (_raw(dataset, own[part]) for part in ("train", "test"))
+                raw_train, raw_test = (dataset.raw(own[part]) for part in ("train", "test"))
             views, raw_views = self._views(dataset, own["test"])
         if progress is not None:
             progress(0, 1, "judging")
@@ -439,7 +440,7 @@ class Space:
             progress(1, 1, "judging")
         return show.Evaluation(metrics=metrics, notes=notes)
 
-    def _source(self) -> tuple[ArrayDataset | None, str | None]:
+    def _source(self) -> tuple[Loaded | None, str | None]:
         record = self.store.recipe
         data = record["data"]
         try:
@@ -464,9 +465,9 @@ class Space:
         names = list(self.manifest["classes"])
         return np.array([[name in (v or "").split(";") for name in names] for v in column])
 
-    def _views(self, dataset: ArrayDataset, rows: np.ndarray) -> tuple[Pair | None, Pair | None]:
+    def _views(self, dataset: Loaded, rows: np.ndarray) -> tuple[Pair | None, Pair | None]:
         """Two drawn views of up to 1,000 test items, embedded and as they are; None where the domain has no views."""
-        if dataset.domain != "images" or len(rows) < 2:
+        if not isinstance(dataset, ArrayDataset) or dataset.domain != "images" or len(rows) < 2:
             return None, None
         rows = np.sort(np.random.default_rng(0).permutation(rows)[:VIEWED])
         drawn = list(self.model.drawn_views(dataset, rows))
@@ -507,12 +508,6 @@ class Space:
         label.relabel(
             self, [ids] if isinstance(ids, str) else list(ids), [labels] if isinstance(labels, str) else labels
         )
-
-
-def _raw(dataset: ArrayDataset, rows: np.ndarray) -> np.ndarray:
-    """The input itself, flattened: [n, d] float32."""
-    x = np.asarray(dataset.x[rows], dtype=np.float32).reshape(len(rows), -1)
-    return x / 255 if dataset.domain == "images" else x
 
 
 def load(path: str | Path, module: nn.Module | Model | None = None) -> Space:

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from semblance.data.dataset import ArrayDataset
 from semblance.data.moments import shape_of
 from semblance.data.prepare import Prepare
+from semblance.data.relational import Loaded
 from semblance.learning.devices import choose_device, precision_for
 from semblance.learning.parts import INIT, Budget, Feed, Parts, chance
 from semblance.recipes.registry import Recipe
@@ -21,7 +21,7 @@ Epoch = Callable[[int, dict[str, float]], None]
 
 
 def train(
-    dataset: ArrayDataset,
+    dataset: Loaded,
     recipe: Recipe,
     *,
     seed: int = 0,
