@@ -19,7 +19,9 @@ import pyarrow as pa
 from semblance.data import plugged
 from semblance.data.arrays import domain_of, read_arrays
 from semblance.data.dataset import ArrayDataset
+from semblance.data.edge_columns import edge_columns, incidence_columns, interaction_columns
 from semblance.data.images import SUFFIXES, image_files, path_columns
+from semblance.data.relational import Loaded
 from semblance.data.tables import as_table, features, read_table, roles
 from semblance.errors import SemblanceError, unknown
 
@@ -38,7 +40,7 @@ class Domain:
     reads: str
     files: frozenset[str]
     fits: Callable[[pa.Table], list[str]] = lambda table: []
-    default: Callable[[ArrayDataset], str] = lambda dataset: ""
+    default: Callable[[Any], str] = lambda dataset: ""
     ranked: tuple[str, ...] = ()
     load: Callable[..., ArrayDataset] | None = None
     makes: str = ""
@@ -51,6 +53,25 @@ def _for_images(dataset: ArrayDataset) -> str:
 def _for_vectors(dataset: ArrayDataset) -> str:
     return "as-is"
 
+
+def _for_graph(dataset: Any) -> str:
+    """With features and labels a graph network; without, walks, or random projections where there are many nodes."""
+    if _has_labels(dataset) and dataset.x is not None:
+        return "gcn"
+    if not _has_labels(dataset) and len(dataset) > MANY:
+        return "fastrp"
+    return "node2vec"
+
+
+def _has_labels(dataset: Any) -> bool:
+    labels = dataset.targets.get("labels")
+    return labels is not None and bool(labels.any() if labels.dtype == bool else labelled(dataset))
+
+
+MANY = 20_000
+"""Nodes beyond which walks take minutes."""
+RELATIONAL = ("graph", "graphs", "hypergraph", "complex", "events", "interactions")
+"""Domains whose units are related (relational.py)."""
 
 DOMAINS: dict[str, Domain] = {
     row.name: row
@@ -72,6 +93,53 @@ DOMAINS: dict[str, Domain] = {
             _for_vectors,
             ("as-is", "icon"),
         ),
+        Domain(
+            "graph",
+            "an edge list (.csv, .tsv, .parquet, .edges, .edgelist) with columns source and target and, if there are, "
+            "weight, sign, time, type, and a table of nodes beside it; a sparse matrix (.npz, .mtx), .graphml, .gml, "
+            "arrays with edge_index, a PyG Data",
+            frozenset({".edges", ".edgelist", ".gml", ".graphml", ".mtx"}),
+            edge_columns,
+            _for_graph,
+            ("gcn", "sgc", "gat", "gin-nodes", "appnp", "mlp", "node2vec", "fastrp"),
+        ),
+        Domain(
+            "graphs",
+            "a folder in TU format (DS_A.txt, DS_graph_indicator.txt, ...), or lists of PyG Data",
+            frozenset(),
+            default=lambda dataset: "gin",
+            ranked=("gin", "pna"),
+        ),
+        Domain(
+            "hypergraph",
+            "an incidence list: a table with columns node and hyperedge and, if there is, time",
+            frozenset(),
+            incidence_columns,
+            lambda dataset: "hgnn",
+            ("hgnn",),
+        ),
+        Domain(
+            "complex",
+            "a mesh (.obj, .off, arrays pos and faces), or oriented simplices (.simplices: the vertices of one a line)",
+            frozenset({".obj", ".off", ".simplices"}),
+            default=lambda dataset: "cw-cnn",
+            ranked=("cw-cnn",),
+        ),
+        Domain(
+            "events",
+            "an edge list with a column time, by --domain events",
+            frozenset(),
+            default=lambda dataset: "node2vec",
+            ranked=("node2vec", "fastrp"),
+        ),
+        Domain(
+            "interactions",
+            "a table with columns user and item and, if there are, rating and time",
+            frozenset(),
+            interaction_columns,
+            lambda dataset: "lightgcn",
+            ("lightgcn",),
+        ),
     )
 }
 
@@ -79,18 +147,15 @@ NEED_LABELS = ("supcon", "supervised")
 TABLES = frozenset({".csv", ".tsv", ".parquet", ".pq"})
 ARRAYS = frozenset({".npy", ".npz"})
 
-EDGES = ({"source", "target"}, {"src", "dst"}, {"from", "to"}, {"head", "tail"}, {"u", "v"})
 WRITTEN = {"text", "body", "sentence", "document", "abstract", "sentence1", "sentence2"}
 ELSEWHERE: dict[str, frozenset[str]] = {
-    "points": frozenset({".ply", ".off", ".pcd", ".xyz", ".las"}),
-    "complex": frozenset({".obj", ".stl"}),
-    "graph": frozenset({".edges", ".edgelist", ".gml", ".graphml", ".mtx"}),
+    "points": frozenset({".ply", ".pcd", ".xyz", ".las"}),
     "text": frozenset({".txt", ".md", ".jsonl"}),
     "series": frozenset({".wav", ".ts"}),
 }
 """Domains without a row yet, by the files that lead to them."""
 PICKLES = frozenset({".pkl", ".pickle", ".joblib", ".pt", ".pth"})
-NAMES = DOMAINS.keys() | ELSEWHERE.keys() | {"graphs", "hypergraph", "events", "interactions", "networks", "functions"}
+NAMES = DOMAINS.keys() | ELSEWHERE.keys() | {"networks", "functions"}
 
 
 def infer(data: Any) -> str:
@@ -118,10 +183,12 @@ def infer(data: Any) -> str:
 
 def of_table(table: pa.Table) -> str:
     """The domain whose columns a table has."""
-    fits = {name: row.fits(table) for name, row in DOMAINS.items()} | _elsewhere(table)
-    edges = set(fits.get("graph", ()))
-    if edges >= set(fits["vectors"]):  # the ends of edges are numbers, and no vectors
+    fits = {name: row.fits(table) for name, row in DOMAINS.items()}
+    related = {column for name in RELATIONAL for column in fits[name]}
+    if related >= set(fits["vectors"]):  # the ends of edges are numbers, and no vectors
         fits["vectors"] = []
+    if not related:
+        fits |= _elsewhere(table)
     fits = {name: columns for name, columns in fits.items() if columns}
     if len(fits) > 1:
         told = " and ".join(f"{name} (columns {_some(columns)})" for name, columns in fits.items())
@@ -196,8 +263,7 @@ def _elsewhere(table: pa.Table) -> dict[str, list[str]]:
     """Domains without a row that the columns look like."""
     lower = {name.lower(): name for name in table.column_names}
     written = [lower[n] for n in lower if n in WRITTEN and not pa.types.is_nested(table.schema.field(lower[n]).type)]
-    edges = next(([lower[n] for n in sorted(pair)] for pair in EDGES if pair <= lower.keys()), [])
-    return {"text": written, "graph": edges}
+    return {"text": written}
 
 
 def _near(path: Path) -> list[str]:
@@ -211,7 +277,7 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4:,} more" if len(names) > 4 else "")
 
 
-def labelled(dataset: ArrayDataset) -> float:
+def labelled(dataset: Loaded) -> float:
     """The share of units with one class each; 0 where all have the same class, which tells nothing apart."""
     labels = dataset.targets.get("labels")
     if labels is None or labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
@@ -220,7 +286,7 @@ def labelled(dataset: ArrayDataset) -> float:
     return float(known.mean()) if len(np.unique(labels[known])) > 1 else 0.0
 
 
-def default_recipe(dataset: ArrayDataset) -> str:
+def default_recipe(dataset: Loaded) -> str:
     """The recipe that `fit` takes when none is named."""
     name = row_of(dataset.domain).default(dataset)
     if not name:
@@ -228,7 +294,7 @@ def default_recipe(dataset: ArrayDataset) -> str:
     return name
 
 
-def rank_set(dataset: ArrayDataset) -> list[str]:
+def rank_set(dataset: Loaded) -> list[str]:
     """The recipes that `rank` runs when none is named."""
     return [name for name in row_of(dataset.domain).ranked if name not in NEED_LABELS or labelled(dataset) > 0]
 

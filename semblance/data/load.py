@@ -21,7 +21,7 @@ import pyarrow as pa
 from semblance.data import map_style, named, plugged, tables, vectors
 from semblance.data.arrays import from_arrays, read_arrays
 from semblance.data.dataset import ArrayDataset
-from semblance.data.domains import built, infer, kind_of, row_of
+from semblance.data.domains import RELATIONAL, built, infer, kind_of, row_of
 from semblance.data.images import from_files, from_folder, from_table
 from semblance.data.moments import shape_of
 from semblance.errors import SemblanceError
@@ -37,23 +37,33 @@ def load(
     id_column: str | None = None,
     size: int | tuple[int, int] | None = None,
     labels: Any = None,
+    directed: bool | None = None,
+    split: int | str | None = None,
+    nodes: str | Path | None = None,
     seed: int = 0,
     progress: Callable[[int, int, str], None] | None = None,
-) -> ArrayDataset:
-    """Data as a dataset.
+) -> Any:
+    """Data as a dataset: an ArrayDataset, or a RelationalDataset where units are related (graphs, interactions, ...).
 
     data: a path, the name of a known set, an array (uint8 [N, H, W] or [N, H, W, 3]: images; numbers [N, d]: vectors), a
     tensor, a table of any library (numbers, vectors, or paths of images), a list of image files, or a dataset, which
     passes through. domain overrides what is inferred. label and id_column name columns; `labels` gives the labels of
     arrays themselves. size is that of images, (height, width) or one number. seed draws the splits where none are given.
+    Of graphs only: directed says whether an edge and its reverse differ (default: no, unless the data says so), split takes
+    a published split by number or draws one by shares ("random:0.6/0.2/0.2"), nodes is the path of the table of nodes.
     Dataset.notes say what was chosen.
     """
     if domain is not None:
         built(domain, f"--domain {domain}")
-    if isinstance(data, ArrayDataset):
+    if isinstance(data, ArrayDataset) or getattr(data, "domain", None) in RELATIONAL:
         _refuse(labels, "a dataset")
         return data
-    dataset = _load(data, domain, label, id_column, size, labels, seed, progress)
+    related = {"directed": directed, "split": split, "nodes": nodes}
+    dataset = _load(data, domain, label, id_column, size, labels, seed, progress, related)
+    if dataset.domain not in RELATIONAL and any(value is not None for value in related.values()):
+        raise SemblanceError(
+            f"directed, split and nodes are for graphs, and the data is {dataset.domain}: leave them out"
+        )
     if domain is not None and dataset.domain not in (domain, row_of(domain).makes):
         raise SemblanceError(f"the data is {dataset.domain} and cannot be read as {domain}: leave --domain out")
     return dataset
@@ -68,10 +78,14 @@ def _load(
     labels: Any,
     seed: int,
     progress: Callable[[int, int, str], None] | None,
-) -> ArrayDataset:
+    related: dict[str, Any],
+) -> Any:
     if named.is_name(data):
         _refuse(labels, "a known set")
-        dataset = named.read(data, label=label, size=size, seed=seed)
+        if related["nodes"] is not None:
+            raise SemblanceError(f"nodes names the table of a file of edges, and {data} is a known set: leave it out")
+        of_graphs = {"directed": related["directed"], "split": related["split"]}
+        dataset = named.read(data, label=label, size=size, seed=seed, **of_graphs)
         if Path(data).exists():
             hint = f"{data} is the known set: for the file or folder of this name say ./{data}"
             dataset = replace(dataset, notes=(*dataset.notes, hint))

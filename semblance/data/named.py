@@ -18,20 +18,24 @@ from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from semblance.data.arrays import from_arrays
 from semblance.data.dataset import ArrayDataset
-from semblance.data.domains import DOMAINS, not_built
+from semblance.data.domains import DOMAINS, RELATIONAL, not_built
 from semblance.errors import SemblanceError, unknown
+
+if TYPE_CHECKING:
+    from semblance.data.relational import RelationalDataset
 
 ROLES = frozenset(
     {"x", "y", "names", "group", "split", "split_names", "class_names"}
     | {f"{part}_{role}" for part in ("train", "val", "test") for role in "xy"}
 )
 """The roles of known.json that make a dataset of images or vectors."""
+SPARSE = ("x_sparse", "y_sparse")
 KNOWN = Path(__file__).with_name("known.json")
 
 
@@ -92,7 +96,7 @@ def find(name: str) -> Path | None:
 
 
 def data_list() -> list[Row]:
-    """All known sets, those of built domains first."""
+    """All known sets, in the order of the domains, those not built last."""
     rows = [
         Row(
             s["name"],
@@ -105,7 +109,8 @@ def data_list() -> list[Row]:
         )
         for s in sets().values()
     ]
-    return sorted(rows, key=lambda r: (r.domain not in DOMAINS, r.domain))
+    place = {domain: i for i, domain in enumerate(DOMAINS)}
+    return sorted(rows, key=lambda r: (place.get(r.domain, len(place)), r.domain))
 
 
 def get(name: str) -> str:
@@ -139,7 +144,7 @@ def describe(name: str, check: bool = False) -> dict[str, Any]:
     if told["present"] and entry["domain"] in DOMAINS:
         dataset = read(name)
         labels = dataset.targets.get("labels")
-        told["shape"] = list(dataset.x.shape)
+        told["shape"] = _shape(dataset)
         told["splits"] = {part: len(rows) for part, rows in dataset.splits.items()}
         told["attributes"] = dataset.attributes.column_names
         if labels is not None and labels.dtype.kind == "i":
@@ -149,14 +154,27 @@ def describe(name: str, check: bool = False) -> dict[str, Any]:
 
 
 def read(
-    name: str, *, label: str | None = None, size: int | tuple[int, int] | None = None, seed: int = 0
-) -> ArrayDataset:
-    """The set in memory, as its entry says which array is what."""
+    name: str,
+    *,
+    label: str | None = None,
+    size: int | tuple[int, int] | None = None,
+    directed: bool | None = None,
+    split: int | str | None = None,
+    seed: int = 0,
+) -> ArrayDataset | RelationalDataset:
+    """The set in memory, as its entry says which array is what. directed and split are for the relational domains: whether
+    the directed edges are taken, and which published split, or shares."""
     entry = _entry(name)
     if entry["domain"] not in DOMAINS:
         raise not_built(entry["domain"], f"the set {name!r}")
     if not _present(entry):
         raise SemblanceError(get(name))
+    if entry["domain"] in RELATIONAL:
+        return _related(entry, label, size, directed, split, seed)
+    if directed is not None or split is not None:
+        raise SemblanceError(
+            f"the set {name!r} is {entry['domain']}: directed and split are for graphs, leave them out"
+        )
     arrays = _called(entry) if "library" in entry else _stored(entry)
     dataset = from_arrays(
         _bytes(arrays) if entry["domain"] == "images" else arrays,
@@ -169,6 +187,72 @@ def read(
         source=name,
     )
     return replace(dataset, notes=(f"domain: {entry['domain']} (the set {name}, {len(dataset):,} items)",))
+
+
+def arrays(name: str) -> dict[str, Any]:
+    """The arrays of a set of a relational domain by role, as known.json names them: sparse ones as CSR, attributes as a
+    dictionary, several arrays of one role stacked. Errors: no such set; it is absent, or damaged."""
+    entry = _entry(name)
+    if not _present(entry):
+        raise SemblanceError(get(name))
+    if "library" not in entry:
+        return _by_role(entry)
+    from semblance.data.networkx_graphs import roles_of
+
+    return roles_of(_called_object(entry), entry["arrays"])
+
+
+def _related(
+    entry: dict[str, Any],
+    label: str | None,
+    size: int | tuple[int, int] | None,
+    directed: bool | None,
+    split: int | str | None,
+    seed: int,
+) -> RelationalDataset:
+    from semblance.data.known_graphs import from_roles
+
+    if size is not None:
+        raise SemblanceError(f"size is of images, and the set {entry['name']!r} is {entry['domain']}: leave it out")
+    held = arrays(entry["name"])
+    if label is not None:
+        columns = held.get("attributes", {})
+        if label not in columns:
+            raise unknown("label column", label, columns)
+        held = {k: v for k, v in held.items() if k not in ("class_names", "label_values", "y_sparse")} | {
+            "y": columns[label]
+        }
+    known: dict[str, Any] = {"name": entry["name"], "source": entry["name"], "what": f"the set {entry['name']}"}
+    known["options"] = {k: v for k, v in (("directed", directed), ("split", split)) if v is not None}
+    return from_roles(entry["domain"], held, directed=directed, split=split, seed=seed, **known)
+
+
+def _by_role(entry: dict[str, Any]) -> dict[str, Any]:
+    from semblance.data.known_graphs import csr
+
+    path = folder() / entry["file"]
+    found: dict[str, Any] = {}
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            for role, name in entry["arrays"].items():
+                if role in SPARSE:
+                    found[role] = csr(tuple(held[part] for part in name))
+                elif role in ("attributes", "edge_attributes"):
+                    found[role] = {part: held[part] for part in name}
+                else:
+                    found[role] = held[name] if isinstance(name, str) else np.stack([held[part] for part in name])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise SemblanceError(
+            f"{path} cannot be read ({error}): get it anew, see semblance data get {entry['name']}"
+        ) from None
+    return found
+
+
+def _shape(dataset: ArrayDataset | RelationalDataset) -> list[Any]:
+    """That of x; of a complex one for every dimension, of data without features []."""
+    if isinstance(dataset.x, list):
+        return [[] if part is None else list(part.shape) for part in dataset.x]
+    return [] if dataset.x is None else list(dataset.x.shape)
 
 
 def _entry(name: str) -> dict[str, Any]:
@@ -203,17 +287,22 @@ def _stored(entry: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def _called(entry: dict[str, Any]) -> dict[str, np.ndarray]:
-    """The same for a bundled set: `library.module.function('literal')`, taken apart rather than evaluated."""
+    """The same for a bundled set."""
+    held = _called_object(entry)
+    if isinstance(held, np.ndarray):
+        return {"x": held[None]}  # one photograph
+    return {role: np.asarray(held[array]) for role, array in entry["arrays"].items() if role in ROLES}
+
+
+def _called_object(entry: dict[str, Any]) -> Any:
+    """What `library.module.function('literal')` gives; the call is taken apart rather than evaluated."""
     call = ast.parse(entry["call"], mode="eval").body
     assert isinstance(call, ast.Call), entry["call"]
     module, _, function = ast.unparse(call.func).rpartition(".")
     try:
-        held = getattr(importlib.import_module(module), function)(*map(ast.literal_eval, call.args))
+        return getattr(importlib.import_module(module), function)(*map(ast.literal_eval, call.args))
     except (ImportError, OSError) as error:
         raise SemblanceError(f"{entry['name']} cannot be had from {entry['library']}: {error}") from None
-    if isinstance(held, np.ndarray):
-        return {"x": held[None]}  # one photograph
-    return {role: np.asarray(held[array]) for role, array in entry["arrays"].items() if role in ROLES}
 
 
 def _bytes(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
