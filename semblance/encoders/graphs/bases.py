@@ -6,7 +6,7 @@ Bernstein    p_k = binomial(K, k) 2^-K (I + S)^(K-k) (I - S)^k: bumps along the 
 Resolvent    p_k = (I + S)^-k, by solving
 Favard       sqrt(b_(k+1)) p_(k+1) = (S - g_k) p_k - sqrt(b_k) p_(k-1),  p_0 = 1 / sqrt(b_0): any orthogonal polynomials,
              b and g learned for every channel
-Optimal      the same recurrence with the b and g under which p_0(S) x, p_1(S) x, ... are orthonormal for this very x: Lanczos
+Optimal      the same recurrence with the b and g under which p_0(S) x, p_1(S) x, ... are orthonormal for this x: Lanczos
 
 A basis is asked for the terms p_k(S) x in turn, so that nobody has to hold them all. Those with `recurrence` can also sum
 from the highest order down, which moves only the width of the result (Clenshaw).
