@@ -1,11 +1,16 @@
 """Shapes of spaces: which points there are, what distance means, who is near whom. The ground floor.
 
 ball.py       the Poincare ball: distance, sum, midpoint, and the ways in and out
+connections.py frames by local PCA, transports between them, holonomy, vector diffusion maps
 graph.py      nodes and edges, grouped by either end
 groups.py     finite groups that act on images, as numbered elements
 hypergraph.py nodes and hyperedges, grouped by either side
 kept.py       what is computed of a structure once
+laplacians.py one builder of sparse PSD operators: graph, hypergraph, Hodge, any coboundary; what can be asked of them
 nearest.py    the k most similar of N items for each of Q queries, exactly, in memory bounded by a block
+pairs.py      the undirected pairs of a graph, each once
+sheaves.py    sheaves that are given: tables of restriction maps, connections
+products.py   what a sparse matrix makes of features
 spaces.py     what distance means, and how a raw output is brought in
 """
 
@@ -23,7 +28,18 @@ __getattr__, __dir__, __all__ = lazy(
         "Graph": "graph",
         "Rows": "graph",
         "joined": "graph",
+        "spread": "products",
         "Hypergraph": "hypergraph",
+        "Laplacian": "laplacians",
+        "laplacian": "laplacians",
+        "graph_laplacian": "laplacians",
+        "hypergraph_laplacian": "laplacians",
+        "hodge_laplacian": "laplacians",
+        "sheaf_laplacian": "sheaves",
+        "connection_laplacian": "sheaves",
+        "of_relations": "sheaves",
+        "Pairs": "pairs",
+        "pairs_of": "pairs",
         "Group": "groups",
         "Cyclic": "groups",
         "Turns": "groups",
