@@ -34,9 +34,11 @@ class Prepare:
         return mean, std
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x as stored: uint8 [n, C, H, W] or float [n, d] -> float32 of the same shape. Where nothing is known to be taken
-        off (sparse features), x itself."""
-        if x.layout != torch.strided or (x.ndim == 2 and not (self.standardise and self.shape.mean)):
+        """x as stored: uint8 [n, C, H, W] or float [n, d] -> float32 of the same shape. Sparse rows (bags of words) have
+        no mean to take off without ceasing to be sparse: standardised, each sums to 1."""
+        if x.layout != torch.strided:
+            return rows_to_one(x.float()) if self.standardise else x.float()
+        if x.ndim == 2 and not (self.standardise and self.shape.mean):
             return x.float()
         mean, std = self.moments
         if x.ndim == 2:
@@ -45,3 +47,12 @@ class Prepare:
         y = x.to(torch.float32, copy=True).mul_(scale).sub_(offset)
         # Permuted last: a channel's plane is one long loop, while three channels side by side are many short ones.
         return y.contiguous(memory_format=torch.channels_last) if x.shape[1] == 3 else y
+
+
+def rows_to_one(x: Tensor) -> Tensor:
+    """A torch.sparse_csr matrix whose rows sum to 1 in absolute value; empty rows stay empty."""
+    start, values = x.crow_indices(), x.values()
+    row = torch.repeat_interleave(torch.arange(x.shape[0]), start.diff())
+    total = torch.zeros(x.shape[0], dtype=values.dtype).index_add(0, row, values.abs())
+    shares = values / total.clamp_min(torch.finfo(values.dtype).tiny)[row]
+    return torch.sparse_csr_tensor(start, x.col_indices(), shares, size=x.shape, check_invariants=False)

@@ -33,6 +33,8 @@ from semblance.errors import SemblanceError
 from semblance.geometry.graph import Graph
 from semblance.geometry.hypergraph import Hypergraph
 
+FLOOR = 1e-6
+"""Least deviation, so that constant columns can be divided by it."""
 DOMAINS = ("graph", "graphs", "hypergraph", "complex", "events", "interactions")
 
 
@@ -159,8 +161,11 @@ class RelationalDataset:
         return self.graph.rows().degree
 
     def shape(self) -> Shape:
-        """What lazy parts need to know. facts: nodes, edges; log_degree, the mean of log(degree + 1) over the nodes of the
-        training units; of interactions, users."""
+        """What lazy parts need to know; mean and deviation of dense features, over the training units.
+
+        facts: nodes, edges; log_degree, the mean of log(degree + 1) over the nodes of the training units; of interactions,
+        users.
+        """
         labels = self.targets.get("labels")
         classes = 0
         if labels is not None and labels.dtype.kind != "f":
@@ -183,7 +188,12 @@ class RelationalDataset:
                 "edges": float(self.graph.num_edges),
                 "log_degree": float(np.log1p(degree[seen]).mean()) if seen.any() else 0.0,
             }
-        return Shape(self.domain, item, classes, len(train), facts=facts)
+        mean: tuple[float, ...] = ()
+        std: tuple[float, ...] = ()
+        if self.whole and isinstance(self.x, np.ndarray) and len(train):
+            seen_x = self.x[train].astype(np.float64)
+            mean, std = tuple(seen_x.mean(0).tolist()), tuple(np.maximum(seen_x.std(0), FLOOR).tolist())
+        return Shape(self.domain, item, classes, len(train), mean, std, facts)
 
 
 @dataclass(frozen=True)
