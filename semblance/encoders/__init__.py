@@ -2,6 +2,7 @@
 
 ball.py       an encoder's read-out carried into the Poincare ball
 files.py      networks that come as files: ONNX graphs, checkpoints, transformers folders
+graphs/       encoders of graphs
 onnx_graph.py an ONNX graph as a module
 sequences/    encoders of sequences, sets and bags of vectors
 vision/       encoders of images
