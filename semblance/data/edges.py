@@ -7,6 +7,7 @@ time          int64 where whole, else float64; edges out of order are sorted, an
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,30 +67,30 @@ def build_graph(
         num_graphs=num_graphs,
         **held,
     )
-    return Built(graph if directed else both_ways(graph), tuple(notes))
+    if not directed:
+        graph, said = both_ways(graph)
+        notes += said
+    return Built(graph, tuple(notes))
 
 
-def both_ways(graph: Graph) -> Graph:
-    """Every edge in both directions, repeats kept, a self-loop once; a graph that has both already stays as it is."""
-    plain = Graph(graph.edge_index, graph.num_nodes)
-    columns = {n: getattr(graph, n) for n in ("weight", "sign", "time", "kind", "edge_x")}
+def both_ways(graph: Graph) -> tuple[Graph, list[str]]:
+    """Every edge in both directions, a self-loop once, and a line on what that took. A graph that has both already stays as
+    it is. Repeats stay where each pair is always named the same way round; else a pair counts once."""
     ends = graph.edge_index
-    if not (ends.shape[1] and plain.is_symmetric()):
-        apart = ends[0] != ends[1]
-        ends = torch.cat([ends, ends[:, apart].flip(0)], 1)
-        columns = {n: None if v is None else torch.cat([v, v[apart]]) for n, v in columns.items()}
-        if graph.time is not None:  # an edge and its reverse happen at once, and time never falls
-            order = torch.argsort(columns["time"], stable=True)
-            ends = ends[:, order]
-            columns = {n: None if v is None else v[order] for n, v in columns.items()}
-    return Graph(
-        edge_index=ends.contiguous(),
-        num_nodes=graph.num_nodes,
-        directed=False,
-        member=graph.member,
-        num_graphs=graph.num_graphs,
-        **columns,
-    )
+    if ends.shape[1] and Graph(ends, graph.num_nodes).is_symmetric():
+        return replace(graph, directed=False, kept={}), []
+    keys = np.unique((ends[0] * graph.num_nodes + ends[1]).numpy())
+    low, high = np.divmod(keys, graph.num_nodes)
+    back = int(np.isin(high * graph.num_nodes + low, keys[low < high]).sum())
+    if back:
+        said = f"{back:,} pairs are named in both directions and the others in one: each pair counts once, undirected"
+        return graph.undirected(), [said]
+    # A reverse edge follows its own, so that time never falls.
+    both = torch.arange(graph.num_edges).repeat_interleave(torch.where(ends[0] == ends[1], 1, 2))
+    twice = graph.with_edges(both)
+    second = torch.cat([both.new_zeros(1, dtype=torch.bool), both[1:] == both[:-1]])[: len(both)]
+    turned = torch.where(second, twice.edge_index.flip(0), twice.edge_index)
+    return replace(twice, edge_index=turned, directed=False, kept={}), []
 
 
 def checked_ends(edge_index: Any, num_nodes: int, what: str = "the graph") -> np.ndarray:

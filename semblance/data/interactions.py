@@ -110,10 +110,7 @@ def held_out(
 def only(graph: Graph, kept: np.ndarray) -> Graph:
     """The graph of these ratings alone (positions in the first half of the edges)."""
     half = graph.num_edges // 2
-    at = torch.from_numpy(np.concatenate([kept, kept + half]).astype(np.int64))
-    columns = {n: getattr(graph, n) for n in ("weight", "sign", "time", "kind", "edge_x")}
-    held = {name: None if value is None else value[at] for name, value in columns.items()}
-    return Graph(edge_index=graph.edge_index[:, at], num_nodes=graph.num_nodes, **held)
+    return graph.with_edges(torch.from_numpy(np.concatenate([kept, kept + half]).astype(np.int64)))
 
 
 def _both(graph: Graph) -> Graph:

@@ -141,15 +141,15 @@ class Graph(Keeps):
         order = np.argsort(owner, kind="stable")
         return first, np.searchsorted(owner[order], np.arange(self.num_graphs + 1)), order
 
+    def with_edges(self, at: Tensor) -> Graph:
+        """The same nodes and, of the edges, those at these positions, in this order, or under this mask [E]."""
+        held = {name: value[at] for name, value in self._of_edges().items() if value is not None}
+        return self._with(edge_index=self.edge_index[:, at], **held)
+
     def without_loops(self) -> Graph:
         """Self-loops dropped."""
         stay = self.edge_index[0] != self.edge_index[1]
-        if bool(stay.all()):
-            return self
-        return self._with(
-            edge_index=self.edge_index[:, stay],
-            **{name: value[stay] for name, value in self._of_edges().items() if value is not None},
-        )
+        return self if bool(stay.all()) else self.with_edges(stay)
 
     def undirected(self) -> Graph:
         """Both directions of every edge, each pair once; weights, signs, times and kinds of its first mention stay. A
