@@ -1,6 +1,8 @@
 """Shapes of spaces: which points there are, what distance means, who is near whom. The ground floor.
 
 ball.py       the Poincare ball: distance, sum, midpoint, and the ways in and out
+cell_builders.py complexes of graphs with their cycles, meshes, cliques, simplices, grids
+cells.py      cell complexes: signed boundaries, holes, orientations, parts
 connections.py frames by local PCA, transports between them, holonomy, vector diffusion maps
 graph.py      nodes and edges, grouped by either end
 groups.py     finite groups that act on images, as numbered elements
@@ -30,6 +32,14 @@ __getattr__, __dir__, __all__ = lazy(
         "joined": "graph",
         "spread": "products",
         "Hypergraph": "hypergraph",
+        "Boundary": "cells",
+        "CellComplex": "cells",
+        "joined_cells": "cells",
+        "of_polygons": "cell_builders",
+        "of_graph": "cell_builders",
+        "of_simplices": "cell_builders",
+        "of_cliques": "cell_builders",
+        "grid": "cell_builders",
         "Laplacian": "laplacians",
         "laplacian": "laplacians",
         "graph_laplacian": "laplacians",
