@@ -108,6 +108,7 @@ def fit(
     chosen = _settings(settings)
     if data is None and again is None:
         raise SemblanceError("fit needs data: give a folder, a file or a set's name (semblance data list)")
+    epochs = _epochs(epochs, chosen)
     if recipe is not None:
         check_settings(recipe, chosen)
     from semblance.space import fit as fitting
@@ -158,7 +159,9 @@ def _after_fit(face: Face, space: Any, evaluate: bool, neighbours: Path | None, 
     where = f"{info['device']}, {info['precision']}"
     with face.progress:
         found = _judged(space, face) if evaluate else None
-    print(f"{info['space']}: {info['units']:,} {info['domain']} by {info['recipe']}, seed {info['seed']}, ", end="")
+    what = space.manifest.get("units", "item")
+    what = info["domain"] if what == "item" else what if info["units"] == 1 else f"{what}s"
+    print(f"{info['space']}: {info['units']:,} {what} by {info['recipe']}, seed {info['seed']}, ", end="")
     print(f"{info['epochs']} epochs in {info['seconds']:.0f} s ({where})")
     if found is not None:
         add_measured(space.path, found["metrics"])
@@ -422,6 +425,18 @@ def _settings(given: Sequence[str] | None) -> dict[str, str]:
             raise SemblanceError(f"--set {text!r} is no setting: write --set key=value")
         chosen[key.strip().replace("-", "_") if "." not in key else key.strip()] = value.strip()
     return chosen
+
+
+def _epochs(option: int | None, chosen: dict[str, str]) -> int | None:
+    """`--set epochs=30`, as the table of settings suggests, means `--epochs 30`."""
+    if "epochs" not in chosen:
+        return option
+    given = chosen.pop("epochs")
+    if not given.isdigit():
+        raise SemblanceError(f"epochs is {given!r}: give a whole number")
+    if option is not None and option != int(given):
+        raise SemblanceError(f"--epochs {option} and --set epochs={given} differ: give one of them")
+    return int(given)
 
 
 def _seconds(text: str | None) -> float | None:

@@ -43,7 +43,7 @@ def write_card(target: Path, dataset: Loaded, record: Mapping[str, Any]) -> None
 
 ## Data
 
-- {_source(dataset)}, fingerprint `{dataset.fingerprint[:16]}`, an item {_item(dataset)}
+- {_source(dataset)}, fingerprint `{dataset.fingerprint[:16]}`, {_item(dataset)}
 - splits: {splits}; classes: {len(dataset.classes) or "none"}; inputs left out: {len(dataset.skipped)}
 - columns to filter by: {", ".join(dataset.attributes.column_names) or "none"}, split{_label(dataset)}
 
@@ -124,8 +124,8 @@ def _item(dataset: Loaded) -> str:
         return ", ".join([*related, f"{told_item(dataset.shape().item)} features"])
     shape = dataset.x.shape[1:]
     if dataset.domain == "images":
-        return f"{'grey' if shape[0] == 1 else 'RGB'}, {shape[1]} x {shape[2]} pixels"
-    return f"{shape[0]:,} numbers"
+        return f"an item {'grey' if shape[0] == 1 else 'RGB'}, {shape[1]} x {shape[2]} pixels"
+    return f"an item {shape[0]:,} numbers"
 
 
 def _label(dataset: Loaded) -> str:

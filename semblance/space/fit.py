@@ -282,6 +282,7 @@ def _commit(target: Path, dataset: Loaded, model: Model, record: Mapping[str, An
             "recipe": record["recipe"],
             "classes": list(dataset.classes),
             "labels": label_kind(dataset),
+            "units": dataset.units,
             "name": dataset.name,
         },
     }

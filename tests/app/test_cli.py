@@ -111,6 +111,19 @@ def test_fit_prints_the_evaluation_with_the_raw_input_beside_it(capsys, pictures
     assert (tmp_path / "s" / "loss.png").stat().st_size > 5000
 
 
+def test_epochs_are_an_option_and_a_setting_of_a_recipe_but_only_once(capsys, pictures, tmp_path):
+    common = ["fit", pictures, "-r", "simclr", "--set", "batch=32"]
+    found = answer(capsys, *common, "--set", "epochs=1", "--out", tmp_path / "s")
+    assert found["epochs"] == 1
+    for more, told in (
+        (["--set", "epochs=2", "--epochs", 1], "--epochs 1 and --set epochs=2 differ"),
+        (["--set", "epochs=few"], "epochs is 'few': give a whole number"),
+    ):
+        code, _, err = call(capsys, *common, *more, "--out", tmp_path / "t")
+        assert code == 2
+        assert told in err
+
+
 def test_the_pictures_of_a_fit_are_written(learned):
     from PIL import Image
 
