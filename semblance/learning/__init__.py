@@ -3,6 +3,7 @@
 backprop.py      one gradient of one objective through the whole network, a first-order optimiser, a schedule
 best.py          the weights of the epoch that did best on the validation units
 checkpoint.py    weights, optimiser and place in one file
+chosen.py        one rule under several settings; what does best on the validation units stays
 devices.py       where to compute, in which precision and memory format, and how the process keeps its memory
 label_cascade.py people answer about samples, a model answers where it is sure, and they are asked about the rest
 loop.py          the one loop that every rule with a `step` trains through

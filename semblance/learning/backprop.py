@@ -10,8 +10,10 @@ import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import nn
 
 from semblance.contracts import Batch, Metrics
 from semblance.errors import SemblanceError, unknown
@@ -23,10 +25,20 @@ SCHEDULES = ("constant", "cosine", "steps")
 
 
 @dataclass(frozen=True)
+class Apart:
+    """Parameters, by the prefix of their names (`network.encoder.filter`), with a rate and weight decay of their own."""
+
+    prefix: str
+    lr: float
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
 class Backprop:
     """`constant_lr` names parameters (by prefix, such as `objective.predictor`) whose rate the schedule leaves alone.
     `accumulate` batches share one optimiser step, their losses averaged. `best` (accuracy or loss, on the split `val`) ends
-    with the weights of the best epoch, and with `patience` so many epochs after it (best.py)."""
+    with the weights of the best epoch, and with `patience` so many epochs after it (best.py). `apart` names parameters with
+    rates of their own, which the schedule scales too; the first prefix that fits counts."""
 
     optimizer: str = "sgd"
     lr: float = 0.05
@@ -42,6 +54,7 @@ class Backprop:
     constant_lr: tuple[str, ...] = ()
     best: str = ""
     patience: int = 0
+    apart: tuple[Apart, ...] = ()
 
     def __post_init__(self) -> None:
         if self.optimizer not in OPTIMIZERS:
@@ -57,14 +70,21 @@ class Backprop:
         return train(self, parts, data, budget)
 
     def make_optimizer(self, parts: Parts) -> torch.optim.Optimizer:
-        """The optimiser over everything that asks for a gradient, in two groups: scheduled and constant."""
+        """The optimiser over everything that asks for a gradient, in groups: scheduled, constant, and those apart."""
         scheduled, constant = [], []
+        apart: list[list[nn.Parameter]] = [[] for _ in self.apart]
         for name, parameter in parts.modules().named_parameters():
             if parameter.requires_grad:
-                (constant if name.startswith(self.constant_lr or ("\0",)) else scheduled).append(parameter)
-        groups = [
+                fits = [held for held, own in zip(apart, self.apart, strict=True) if name.startswith(own.prefix)]
+                ours = constant if name.startswith(self.constant_lr or ("\0",)) else scheduled
+                (fits[0] if fits else ours).append(parameter)
+        groups: list[dict[str, Any]] = [
             {"params": scheduled, "scheduled": True},
             *([{"params": constant, "scheduled": False}] if constant else []),
+            *(
+                {"params": held, "scheduled": True, "rate": own.lr, "weight_decay": own.weight_decay}
+                for held, own in zip(apart, self.apart, strict=True)
+            ),
         ]
         if self.optimizer == "sgd":
             return torch.optim.SGD(
@@ -88,7 +108,7 @@ class Backprop:
         if self.warmup_epochs and epoch < self.warmup_epochs:
             factor *= (epoch + 1e-3) / self.warmup_epochs
         for group in optimizer.param_groups:
-            group["lr"] = self.lr * (factor if group["scheduled"] else 1.0)
+            group["lr"] = group.get("rate", self.lr) * (factor if group["scheduled"] else 1.0)
 
     def step(self, parts: Parts, batch: Batch, share: float, casting: AbstractContextManager[None]) -> Metrics:
         """One batch: the objective's gradient, scaled by its share of the optimiser step, added to the others'.

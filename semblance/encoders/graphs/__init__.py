@@ -2,9 +2,13 @@
 
 aggregators.py   a neighbourhood's messages as one or several summaries
 attention.py     how much a node takes from each neighbour, scored from both
+bases.py         polynomials of an operator: Chebyshev's, Bernstein's, learned, optimal for the features
 contextual.py    messages that depend on who listens
+inputs.py        the first linear map, of dense features or of sparse bags of words
 message.py       messages linear in their source: convolution, sum, GraphSAGE
+operators.py     a graph as a sparse matrix that moves features
 principal.py     several aggregators, each scaled by the degree
+propagate.py     filters: a polynomial of an operator, before or after a small network
 readout.py       one vector of a graph from the states of its nodes
 refinement.py    colour refinement: what message passing can tell apart
 stack.py         layers over one graph, initial features, and what a node or a graph is in the end
@@ -28,6 +32,10 @@ __getattr__, __dir__, __all__ = lazy(
         "Stack": "stack",
         "Initial": "stack",
         "embedded": "stack",
+        "operator_of": "operators",
+        "Filter": "propagate",
+        "Propagation": "propagate",
+        "InputLinear": "inputs",
         "colours": "refinement",
         "wl_distinguishes": "refinement",
         "subtree_kernel": "refinement",

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from semblance.encoders.graphs.operators import Operator
-from semblance.errors import SemblanceError
+from semblance.errors import SemblanceError, unknown
 
 LEAST_ROOT = 0.01  # of b, from below: the recurrence divides by it
 VANISHED = 1e-8  # length below which a Lanczos vector is taken for zero: the space is exhausted
@@ -145,21 +145,35 @@ class Favard(nn.Module):
 
 
 class Optimal(nn.Module):
-    """Vectors that are orthonormal for each channel of x. Once a channel's space is exhausted, the rest are zero."""
+    """Vectors that are orthonormal for each channel of x. Once a channel's space is exhausted, the rest are zero.
+
+    unit: length (each vector's is 1) or spread (its mean square is 1, so that the states of nodes do not shrink with their
+    number: what a network wants to read).
+    """
 
     parameter_free = True
+
+    def __init__(self, unit: str = "length"):
+        super().__init__()
+        if unit not in ("length", "spread"):
+            raise unknown("unit", unit, ("length", "spread"))
+        self.unit = unit
+
+    def extra_repr(self) -> str:
+        return self.unit
 
     def terms(self, operator: Operator, x: Tensor, depth: int) -> Iterator[Tensor]:
         """[V, C] -> depth + 1 times [V, C]."""
         before, now = None, _unit(x)
-        yield now
+        size = 1.0 if self.unit == "length" else len(x) ** 0.5
+        yield now * size
         for _ in range(depth):
             moved = operator(now)
             after = moved - (moved * now).sum(0) * now
             if before is not None:
                 after = after - (moved * before).sum(0) * before
             before, now = now, _unit(after)
-            yield now
+            yield now * size
 
 
 def _unit(x: Tensor) -> Tensor:

@@ -32,11 +32,15 @@ class InputLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[V, f] -> [V, out]."""
-        if x.layout != torch.sparse_csr:
-            return F.linear(F.dropout(x, self.dropout, self.training), self.weight, self.bias)
-        values = F.dropout(x.values(), self.dropout, self.training)
-        y: Tensor = _SparseLinear.apply(x, values, self.weight)
-        return y if self.bias is None else y + self.bias
+        return linear_of(x, self.weight, self.bias, self.dropout if self.training else 0.0)
+
+
+def linear_of(x: Tensor, weight: Tensor, bias: Tensor | None = None, dropout: float = 0.0) -> Tensor:
+    """dropout(x) W^T + b with weight [out, f]: [V, f], dense or torch.sparse_csr, -> [V, out]."""
+    if x.layout != torch.sparse_csr:
+        return F.linear(F.dropout(x, dropout), weight, bias)
+    y: Tensor = _SparseLinear.apply(x, F.dropout(x.values(), dropout), weight)
+    return y if bias is None else y + bias
 
 
 class _SparseLinear(torch.autograd.Function):
@@ -87,6 +91,25 @@ def _scatter(start, index, value, grad, weight):  # type: ignore[no-untyped-def]
             if w != 0:
                 for c in range(grad.shape[1]):
                     weight[word, c] += w * grad[v, c]
+
+
+def read_rows(x: Tensor, nodes: Tensor | None) -> Tensor:
+    """Rows of [V, C], dense or torch.sparse_csr, as a dense [n, C]; None: all."""
+    if x.layout != torch.sparse_csr:
+        return x if nodes is None else x[nodes]
+    if nodes is None or x.device.type != "cpu":
+        return x.to_dense() if nodes is None else x.to_dense()[nodes]
+    start, index, value = _arrays(x, x.values())
+    out = torch.zeros(len(nodes), x.shape[1], dtype=x.dtype)
+    _read(start, index, value, nodes.numpy(), out.numpy())
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _read(start, index, value, nodes, out):  # type: ignore[no-untyped-def]
+    for i in range(len(nodes)):
+        for p in range(start[nodes[i]], start[nodes[i] + 1]):
+            out[i, index[p]] = value[p]
 
 
 DEGREE_FEATURES = 2

@@ -24,13 +24,13 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from semblance.contracts import Batch
-from semblance.encoders.graphs.bases import Monomial
-from semblance.encoders.graphs.inputs import features_of
-from semblance.encoders.graphs.operators import operator_of
+from semblance.encoders.graphs.bases import Monomial, Recurrent
+from semblance.encoders.graphs.inputs import features_of, linear_of, read_rows
+from semblance.encoders.graphs.operators import Operator, operator_of
 from semblance.encoders.graphs.readout import pool
 from semblance.errors import SemblanceError
 from semblance.geometry.graph import Graph
-from semblance.geometry.spaces import Euclidean, Geometry
+from semblance.geometry.spaces import Geometry, Sphere
 
 
 def last(depth: int) -> list[float]:
@@ -95,6 +95,7 @@ class Matrices(nn.Module):
 
     def __init__(self, width: int, out: int, depth: int, bias: bool = True):
         super().__init__()
+        self.out = out
         self.weight = nn.Parameter(torch.empty(depth + 1, width, out))
         self.bias = nn.Parameter(torch.zeros(out)) if bias else None
         bound = (6 / (width + out)) ** 0.5
@@ -124,17 +125,25 @@ class Filter(nn.Module):
         if depth < 0:
             raise SemblanceError(f"depth is {depth}: propagate 0 times or more")
         self.depth, self.mix, self.operator, self.exponents = depth, mix, operator, exponents
+        self.dim: int | None = getattr(mix, "out", None)
         self.basis: Any = Monomial() if basis is None else basis
 
     def forward(self, x: Tensor, graph: Graph) -> Tensor:
         """[V, C] -> [V, C]."""
         operator = operator_of(graph, self.operator, self.exponents)
-        if isinstance(self.mix, Matrices) and hasattr(self.basis, "summed") and self.mix.weight.shape[2] < x.shape[1]:
-            # Narrower after the maps than before: map first, propagate what comes out.
-            y: Tensor = self.basis.summed(operator, [x @ weight for weight in self.mix.weight])
-            return y if self.mix.bias is None else y + self.mix.bias
+        matrices = isinstance(self.mix, Matrices) and isinstance(self.basis, Recurrent)
+        if matrices and (x.layout == torch.sparse_csr or self.mix.out < x.shape[1]):
+            return self._mapped_first(operator, x)
         z: Tensor = self.mix(self.basis.terms(operator, x, self.depth))
         return z
+
+    def _mapped_first(self, operator: Operator, x: Tensor) -> Tensor:
+        """Where the matrices make x narrower: all of them in one product, then what comes out is propagated."""
+        mix = self.mix
+        assert isinstance(mix, Matrices)
+        mapped = linear_of(x, mix.weight.permute(0, 2, 1).flatten(0, 1)).split(mix.out, 1)
+        y: Tensor = self.basis.summed(operator, mapped)
+        return y if mix.bias is None else y + mix.bias
 
     def blocks(self, x: Tensor, graph: Graph) -> list[Tensor]:
         """What can be had of features before anything is learned, computed once and kept with the graph: all terms where
@@ -206,7 +215,7 @@ class Propagation(nn.Module):
         super().__init__()
         self.before, self.filter, self.after = before, filter, after
         self.dim, self.readout = dim, readout
-        self.geometry = Euclidean() if geometry is None else geometry
+        self.geometry = Sphere() if geometry is None else geometry
 
     def forward(self, batch: Batch) -> Tensor:
         """[V, dim], every node."""
@@ -235,18 +244,3 @@ class Propagation(nn.Module):
         if self.after is not None:
             z = self.after(z)
         return z
-
-
-def read_rows(x: Tensor, nodes: Tensor | None) -> Tensor:
-    """Rows of [V, C], which may be torch.sparse_csr, as a dense [n, C]; None: all."""
-    if x.layout != torch.sparse_csr:
-        return x if nodes is None else x[nodes]
-    if nodes is None:
-        return x.to_dense()
-    start, index, value = x.crow_indices(), x.col_indices(), x.values()
-    count = start[nodes + 1] - start[nodes]
-    row = torch.repeat_interleave(torch.arange(len(nodes)), count)
-    place = torch.arange(len(row)) - torch.repeat_interleave(count.cumsum(0) - count, count) + start[nodes][row]
-    out = torch.zeros(len(nodes), x.shape[1], dtype=value.dtype)
-    out[row, index[place]] = value[place]
-    return out

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from semblance.encoders.graphs.bases import Bernstein, Chebyshev, Favard, Monomial, Optimal, Resolvent
-from semblance.encoders.graphs.inputs import InputLinear
+from semblance.encoders.graphs.inputs import InputLinear, read_rows
 from semblance.encoders.graphs.operators import KINDS, operator_of
 from semblance.encoders.graphs.propagate import (
     Filter,
@@ -23,7 +23,6 @@ from semblance.encoders.graphs.propagate import (
     Weights,
     geometric,
     last,
-    read_rows,
 )
 from semblance.errors import SemblanceError
 from semblance.geometry.graph import Graph
@@ -181,7 +180,7 @@ def test_an_exhausted_space_gives_zeros_and_finite_gradients() -> None:
     x = features(2, 4, nodes=3).requires_grad_()
     v = list(Optimal().terms(operator_of(graph, "symmetric"), x, 6))
     assert all(not t.any() for t in v[4:])
-    sum((t.sum() for t in v)).backward()
+    sum(t.sum() for t in v).backward()
     assert torch.isfinite(x.grad).all()
     zero = list(Optimal().terms(operator_of(graph, "symmetric"), torch.zeros(3, 1), 2))
     assert not any(t.any() for t in zero)
