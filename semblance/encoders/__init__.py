@@ -5,6 +5,7 @@ files.py      networks that come as files: ONNX graphs, checkpoints, transformer
 graphs/       encoders of graphs
 onnx_graph.py an ONNX graph as a module
 sequences/    encoders of sequences, sets and bags of vectors
+topology/     encoders of hypergraphs, cell complexes and sheaves
 vision/       encoders of images
 vectors.py    vectors, and pictures read as one long vector: no notion of place, only coordinates
 wrapped.py    encoders around encoders
