@@ -52,6 +52,14 @@ Size = Annotated[int | None, typer.Option(help="Scale to SIZE x SIZE pixels.", c
 Domain = Annotated[str | None, typer.Option(help="images or vectors, where it cannot be inferred.")]
 Epochs = Annotated[int | None, typer.Option(help="Epochs of training (exactly repeatable).", callback=at_least(0))]
 Time = Annotated[str | None, typer.Option("--time", help="Train by the clock: 90s, 5m (not repeatable).")]
+Split = Annotated[
+    str | None,
+    typer.Option(help="Of graphs: a published split's number, or shares to draw one by (random:0.6/0.2/0.2)."),
+]
+Directed = Annotated[
+    bool | None, typer.Option("--directed/--undirected", help="Of graphs: whether edges have a direction.")
+]
+Nodes = Annotated[Path | None, typer.Option(help="Of graphs: the table of the nodes, beside a file of edges.")]
 Precision = Annotated[str, typer.Option(help="auto, float32 or bfloat16.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and stop.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the recipe.")]
@@ -91,6 +99,9 @@ def fit(
     id_column: IdColumn = None,
     size: Size = None,
     domain: Domain = None,
+    split: Split = None,
+    directed: Directed = None,
+    nodes: Nodes = None,
     epochs: Epochs = None,
     clock: Time = None,
     precision: Precision = "auto",
@@ -115,6 +126,7 @@ def fit(
 
     seconds = _seconds(clock)
     reading = {"label": label, "id_column": id_column, "size": size, "domain": domain}
+    reading |= {"split": _split(split), "directed": directed, "nodes": nodes}
     budget = {"epochs": epochs, "device": face.device, "precision": precision}
     if dry_run:
         _dry(face, [_planned(data, recipe, {**reading, **chosen}, budget, face, seconds)])
@@ -282,6 +294,9 @@ def rank(
     id_column: IdColumn = None,
     size: Size = None,
     domain: Domain = None,
+    split: Split = None,
+    directed: Directed = None,
+    nodes: Nodes = None,
     epochs: Epochs = None,
     clock: Time = None,
     precision: Precision = "auto",
@@ -305,6 +320,7 @@ def rank(
 
     seconds = _seconds(clock)
     reading = {"label": label, "id_column": id_column, "size": size, "domain": domain}
+    reading |= {"split": _split(split), "directed": directed, "nodes": nodes}
     budget = {"epochs": epochs, "device": face.device, "precision": precision}
     if dry_run:
         from semblance.data.domains import rank_set
@@ -425,6 +441,11 @@ def _settings(given: Sequence[str] | None) -> dict[str, str]:
             raise SemblanceError(f"--set {text!r} is no setting: write --set key=value")
         chosen[key.strip().replace("-", "_") if "." not in key else key.strip()] = value.strip()
     return chosen
+
+
+def _split(given: str | None) -> int | str | None:
+    """A number, or shares in words, which the loader reads."""
+    return int(given) if given is not None and given.isdigit() else given
 
 
 def _epochs(option: int | None, chosen: dict[str, str]) -> int | None:

@@ -52,6 +52,9 @@ def fit(
     labels: Any = None,
     id_column: str | None = None,
     size: int | tuple[int, int] | None = None,
+    split: int | str | None = None,
+    directed: bool | None = None,
+    nodes: str | Path | None = None,
     seed: int = 0,
     epochs: int | None = None,
     seconds: float | None = None,
@@ -69,10 +72,12 @@ def fit(
     data: a folder of images, a table of any library, an array, a dataset (ours, or a map-style one of torch) or the name of
     a known set. label names the column of labels; `labels` are the labels of arrays themselves. recipe: a name from
     `sb.recipes()` (default: the domain's; `simsiam@1` keeps the defaults of that version), or a model from `sb.wrap`. out:
-    the folder to write (default: NAME.space here, numbered if taken). epochs bound the training, or seconds (by the clock:
-    not reproducible). Further keywords are the recipe's settings. `say(line)` tells what happens; `progress(done, total,
-    text)` is told instead of the bar that a terminal or a notebook shows after two seconds. Raises SemblanceError for
-    whatever is wrong with the input and Interrupted after Ctrl-C, with everything saved for `resume=True`.
+    the folder to write (default: NAME.space here, numbered if taken). Of graphs: split is a published split's number or
+    shares to draw one by, directed tells an edge from its reverse, nodes is the path of a table of nodes. epochs bound the
+    training, or seconds (by the clock: not reproducible). Further keywords are the recipe's settings. `say(line)` tells
+    what happens; `progress(done, total, text)` is told instead of the bar that a terminal or a notebook shows after two
+    seconds. Raises SemblanceError for whatever is wrong with the input and Interrupted after Ctrl-C, with everything saved
+    for `resume=True`.
     """
     started = time.monotonic()
     say = say or (lambda line: None)
@@ -80,6 +85,7 @@ def fit(
     if isinstance(recipe, Model) and size is None and recipe.shape.domain == "images":
         size = recipe.shape.item[1], recipe.shape.item[2]  # as its queries will be read, not scaled twice
     reading: dict[str, Any] = {"domain": domain, "label": label, "id_column": id_column, "size": size}
+    reading |= {k: v for k, v in {"split": split, "directed": directed, "nodes": nodes}.items() if v is not None}
     dataset = load_data(data, labels=labels, seed=seed, progress=progress, **reading)
     for note in dataset.notes:
         say(note)
@@ -90,19 +96,20 @@ def fit(
         suits(recipe, dataset)
     else:
         name, settings, chosen = choose(dataset, recipe, settings)
-    options = {**reading, "domain": dataset.domain}
+    options = {**reading, "domain": dataset.domain, **({"nodes": str(nodes)} if nodes is not None else {})}
     asked = {"epochs": epochs, "seconds": seconds, "device": device, "precision": precision}
     record = _record(dataset, name, settings, seed, asked, options)
     if seconds is not None:
         say("a budget by the clock is not reproducible: give --epochs for the same bits every time")
-    warned: set[str] = set()
+    warned = False
     with _log(fitting, resume) as write_line:
 
         def on_epoch(stage: int, metrics: dict[str, float]) -> None:
             write_line({"schema": 1, "stage": stage, **metrics})
-            line = warning(metrics)
-            if line and line not in warned:
-                warned.add(line)
+            nonlocal warned
+            line = None if warned else warning(metrics)
+            if line:
+                warned = True  # once: the same collapse has other figures after every epoch
                 say(line)
 
         if isinstance(recipe, Model):

@@ -14,6 +14,7 @@ from semblance.space.choose import choose
 from semblance.space.training import train
 
 STEPS = 4  # that are timed
+READING = ("domain", "label", "id_column", "size", "split", "directed", "nodes", "progress")
 
 
 def plan(
@@ -26,7 +27,7 @@ def plan(
     **given: Any,
 ) -> dict[str, Any]:
     """What a fit would take: units, recipe, epochs, minutes and peak memory, from a few real steps on the real data."""
-    reading = {k: given.pop(k) for k in ("domain", "label", "id_column", "size", "progress") if k in given}
+    reading = {k: given.pop(k) for k in READING if k in given}
     precision = given.pop("precision", "auto")
     dataset = load_data(data, seed=seed, **reading)
     name, _, chosen = choose(dataset, recipe, given)

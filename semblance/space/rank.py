@@ -115,6 +115,9 @@ def rank(
     label: str | None = None,
     id_column: str | None = None,
     size: int | None = None,
+    split: int | str | None = None,
+    directed: bool | None = None,
+    nodes: str | Path | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
@@ -127,6 +130,7 @@ def rank(
         raise SemblanceError(f"seeds is {seeds}: give one seed or more")
     keep_pages()
     reading: dict[str, Any] = {"domain": domain, "label": label, "id_column": id_column, "size": size}
+    reading |= {"split": split, "directed": directed, "nodes": nodes}
     dataset = load_data(data, seed=seed, progress=progress, **reading)
     names = list(recipes) if recipes else rank_set(dataset)
     if not len(dataset.splits["test"]):
