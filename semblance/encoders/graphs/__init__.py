@@ -5,6 +5,7 @@ attention.py     how much a node takes from each neighbour, scored from both
 bases.py         polynomials of an operator: Chebyshev's, Bernstein's, learned, optimal for the features
 contextual.py    messages that depend on who listens
 inputs.py        the first linear map, of dense features or of sparse bags of words
+entrance.py      the first state of a node, a linear map of its features
 message.py       messages linear in their source: convolution, sum, GraphSAGE
 operators.py     a graph as a sparse matrix that moves features
 principal.py     several aggregators, each scaled by the degree
@@ -29,6 +30,7 @@ __getattr__, __dir__, __all__ = lazy(
         "as_sum": "contextual",
         "aggregate": "aggregators",
         "pool": "readout",
+        "Entrance": "entrance",
         "Stack": "stack",
         "Initial": "stack",
         "embedded": "stack",
