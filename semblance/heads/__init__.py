@@ -8,6 +8,7 @@ last_layer.py     scores from a last layer that needs the states of all nodes
 layer_sweep.py    which stage of a frozen encoder serves a new task best, as a report
 neighbours.py     the labels of the nearest stored items vote, alone or mixed with a classifier
 patches.py        each patch of the query looks for its like
+regress.py        numbers from an embedding
 """
 
 from semblance.lazy import lazy
@@ -25,6 +26,7 @@ __getattr__, __dir__, __all__ = lazy(
         "LayerSweep": "layer_sweep",
         "layer_sweep": "layer_sweep",
         "PatchRetrieval": "patches",
+        "Regress": "regress",
         "Clusters": "clusters",
         "ClassMeans": "prototypes.class_means",
     },

@@ -13,6 +13,7 @@ lift.py              a loss of embeddings becomes an objective of items or of vi
 neighbours.py        who is near whom in the data
 pretext.py           change the input, and predict from the changed input what was done to it
 projector.py         the small perceptron between an embedding and the space where an objective compares
+regress.py           squared error of predicted numbers
 triplets.py          an anchor is to be nearer to its like than to its unlike
 """
 
@@ -34,6 +35,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Episode": "clusters",
         "Pretext": "pretext",
         "Change": "pretext",
+        "SquaredError": "regress",
         "Triplets": "triplets",
         "Siamese": "triplets",
     },

@@ -1,5 +1,6 @@
 """Encoders of what is more than a graph: hypergraphs, cell complexes, sheaves.
 
+cells.py         states on vertices, edges, faces: Hodge convolution, attention between incident cells
 hypergraph.py    nodes speak to their hyperedges, hyperedges to their nodes
 """
 
@@ -8,6 +9,9 @@ from semblance.lazy import lazy
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "CellConvolution": "cells",
+        "CellAttention": "cells",
+        "CellNetwork": "cells",
         "HypergraphConvolution": "hypergraph",
         "to_hyperedges": "hypergraph",
         "to_nodes": "hypergraph",
