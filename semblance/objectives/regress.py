@@ -19,7 +19,7 @@ class SquaredError(nn.Module):
     needs = frozenset({"labels"})
 
     def forward(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Metrics]:
-        """-> scalar (0 where no unit is labelled), {loss, rmse in the label's units, labelled: the share of labelled units}."""
+        """-> scalar (0 where no unit is labelled), {loss, rmse in the label's units, labelled: a share of the units}."""
         answered: Tensor = model(batch).float()
         labels = batch["labels"].to(answered)
         known = labels.isfinite()
