@@ -7,12 +7,15 @@ connections.py frames by local PCA, transports between them, holonomy, vector di
 graph.py      nodes and edges, grouped by either end
 groups.py     finite groups that act on images, as numbered elements
 hypergraph.py nodes and hyperedges, grouped by either side
+cross_entropy.py  the loss of many short rows of logits, in one pass
 kept.py       what is computed of a structure once
 laplacians.py one builder of sparse PSD operators: graph, hypergraph, Hodge, any coboundary; what can be asked of them
+lent.py       buffers that survive a step, lent again when nobody holds them
 nearest.py    the k most similar of N items for each of Q queries, exactly, in memory bounded by a block
 pairs.py      the undirected pairs of a graph, each once
 sheaves.py    sheaves that are given: tables of restriction maps, connections
 products.py   what a sparse matrix makes of features
+rows.py       rows of floats as vector values, for compiled code
 spaces.py     what distance means, and how a raw output is brought in
 """
 
@@ -31,6 +34,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Rows": "graph",
         "joined": "graph",
         "spread": "products",
+        "cross_entropy": "cross_entropy",
         "Hypergraph": "hypergraph",
         "Boundary": "cells",
         "CellComplex": "cells",

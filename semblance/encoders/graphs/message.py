@@ -19,12 +19,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semblance.encoders.graphs.aggregators import activation_named, aggregate, scales
+from semblance.encoders.graphs.fused import propagated
 from semblance.errors import SemblanceError, unknown
 from semblance.geometry.graph import Graph
-from semblance.geometry.products import spread
+from semblance.geometry.products import Factors, fits, spread
 
 NORMALISATIONS = ("symmetric", "mean", "none")
-Factors = tuple[Graph, Tensor | None, Tensor | None, Tensor | None, Tensor | None]
+Adjacency = tuple[Graph, Tensor | None, Tensor | None, Tensor | None, Tensor | None]
 
 
 class Convolution(nn.Module):
@@ -146,6 +147,11 @@ def propagate(
 ) -> Tensor:
     """f( A x W^T + b ) with A as in `spread`: A first where x is narrower than the result, W first otherwise."""
     rows, columns = graph.rows(), graph.columns()
+    constant = [v for v in (weight, left, right, own) if isinstance(v, Tensor)]
+    if fits(x, map.weight, *constant) and not any(v.requires_grad for v in constant):
+        bend = activation == "relu"
+        out = propagated(rows, columns, x, map.weight, map.bias, Factors(weight, left, right, own), bend)
+        return out if bend else activation_named(activation)(out)
     if map.in_features < map.out_features and x.layout == torch.strided:
         out = F.linear(spread(rows, columns, x, weight, left, right, own), map.weight, map.bias)
     else:
@@ -154,10 +160,10 @@ def propagate(
     return activation_named(activation)(out)
 
 
-def factors(graph: Graph, normalise: str, loops: bool, weighted: bool, dtype: torch.dtype) -> Factors:
+def factors(graph: Graph, normalise: str, loops: bool, weighted: bool, dtype: torch.dtype) -> Adjacency:
     """(graph, weight, left, right, own) of a normalised adjacency, for `spread`; computed once per graph."""
 
-    def make() -> Factors:
+    def make() -> Adjacency:
         inner, own = graph, None
         if loops:
             inner = graph.without_loops()

@@ -1,0 +1,252 @@
+"""Rows of floats as vector values, for compiled code: numba keeps a loop's sums in memory and checks for aliases;
+these keep them in registers, by LLVM's generic vectors, which it fits to what the processor has.
+
+    acc = new(wide)                        a row of floats in registers, 0
+    get(wide, acc, x, at)                  acc = x[at : at + width]
+    add(wide, acc, w, x, at)               acc += w x[...]
+    dot(wide, x, at, y, to)                x[...] . y[...]
+    put(wide, acc, out, at, count)         out[at : at + count] = acc, the first `count` of it
+
+`wide` is a tuple whose length says the width in fours: `wide_of(64)`; code is compiled per width and kept on disk.
+Arrays are float32 and C-contiguous, positions count floats from their start. A width is 4, 8 or a multiple of 16 up to
+MOST; what is wider is passed over in blocks (`blocks`). Rows that are read must be padded to the width (`padded`).
+
+`over_rows` shares rows out to threads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from itertools import count, pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
+
+MOST = 128
+"""Floats of the widest vector value: eight registers of AVX-512."""
+WORTH_SHARING = 50_000  # entries and rows below which a second thread costs more than it brings
+TILE = 2048  # rows that stay in the cache from one pass to the next
+TASKS = 4  # ranges of rows a thread gets: who is disturbed leaves some to the others
+
+# Infinities and nan may come, so no nnan and ninf; products may join sums (contract).
+FAST = {"contract", "nsz", "arcp", "afn", "reassoc"}
+compiled = njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+_FLAGS = ("contract", "nsz")
+_float, _int, _long = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+
+
+def width_of(columns: int) -> int:
+    """Columns of a row, padded."""
+    return 4 if columns <= 4 else 8 if columns <= 8 else -(-columns // 16) * 16
+
+
+def blocks(columns: int) -> tuple[int, int]:
+    """(number of blocks, width of each) in which rows of so many columns are passed over."""
+    number = max(1, -(-columns // MOST))
+    return number, width_of(-(-columns // number))
+
+
+@cache
+def wide_of(width: int) -> tuple[int, ...]:
+    """The tuple that tells compiled code a width."""
+    return (0,) * (width // 4)
+
+
+def _vector(wide: Any) -> Any:
+    return ir.VectorType(_float, 4 * wide.count)
+
+
+def _at(context: Any, b: Any, kind: Any, array: Any, at: Any, vector: Any) -> Any:
+    first = make_array(kind)(context, b, array).data
+    return b.bitcast(b.gep(first, [at]), vector.as_pointer())
+
+
+def _all(b: Any, value: Any, vector: Any) -> Any:
+    """A value in every lane."""
+    u = ir.Constant(vector, ir.Undefined)
+    zeros = ir.Constant(ir.VectorType(_int, vector.count), [0] * vector.count)
+    return b.shuffle_vector(b.insert_element(u, value, ir.Constant(_int, 0)), u, zeros)
+
+
+def _slot(b: Any, acc: Any, wide: Any) -> Any:
+    return b.bitcast(acc, _vector(wide).as_pointer())
+
+
+@intrinsic
+def new(typing: Any, wide: Any) -> Any:
+    """A row of zeros; the stack slot becomes registers."""
+
+    def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
+        slot = cgutils.alloca_once(b, _vector(wide))
+        slot.align = 64
+        b.store(ir.Constant(_vector(wide), [0.0] * (4 * wide.count)), slot, align=64)
+        return b.bitcast(slot, _float.as_pointer())
+
+    return types.CPointer(types.float32)(wide), generate
+
+
+@intrinsic
+def clear(typing: Any, wide: Any, acc: Any) -> Any:
+    """acc = 0."""
+
+    def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
+        b.store(ir.Constant(_vector(wide), [0.0] * (4 * wide.count)), _slot(b, given[1], wide), align=64)
+        return context.get_dummy_value()
+
+    return types.void(wide, acc), generate
+
+
+@intrinsic
+def get(typing: Any, wide: Any, acc: Any, x: Any, at: Any) -> Any:
+    """acc = x[at ...]."""
+
+    def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
+        row = b.load(_at(context, b, signature.args[2], given[2], given[3], _vector(wide)), align=4)
+        b.store(row, _slot(b, given[1], wide), align=64)
+        return context.get_dummy_value()
+
+    return types.void(wide, acc, x, types.int64), generate
+
+
+@intrinsic
+def add(typing: Any, wide: Any, acc: Any, w: Any, x: Any, at: Any) -> Any:
+    """acc += w x[at ...]."""
+
+    def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
+        slot = _slot(b, given[1], wide)
+        row = b.load(_at(context, b, signature.args[3], given[3], given[4], _vector(wide)), align=4)
+        row = b.fmul(_all(b, given[2], _vector(wide)), row, flags=_FLAGS)
+        b.store(b.fadd(b.load(slot, align=64), row, flags=_FLAGS), slot, align=64)
+        return context.get_dummy_value()
+
+    return types.void(wide, acc, types.float32, x, types.int64), generate
+
+
+@intrinsic
+def scale(typing: Any, wide: Any, acc: Any, w: Any) -> Any:
+    """acc *= w."""
+
+    def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
+        slot = _slot(b, given[1], wide)
+        b.store(b.fmul(b.load(slot, align=64), _all(b, given[2], _vector(wide)), flags=_FLAGS), slot, align=64)
+        return context.get_dummy_value()
+
+    return types.void(wide, acc, types.float32), generate
+
+
+@intrinsic
+def positive(typing: Any, wide: Any, acc: Any) -> Any:
+    """acc = max(acc, 0); nan stays."""
+
+    def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
+        slot = _slot(b, given[1], wide)
+        row, none = b.load(slot, align=64), ir.Constant(_vector(wide), [0.0] * (4 * wide.count))
+        b.store(b.select(b.fcmp_ordered("<", row, none), none, row), slot, align=64)
+        return context.get_dummy_value()
+
+    return types.void(wide, acc), generate
+
+
+@intrinsic
+def dot(typing: Any, wide: Any, x: Any, at: Any, y: Any, to: Any) -> Any:
+    """x[at ...] . y[to ...]."""
+
+    def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
+        vector = _vector(wide)
+        one = b.load(_at(context, b, signature.args[1], given[1], given[2], vector), align=4)
+        two = b.load(_at(context, b, signature.args[3], given[3], given[4], vector), align=4)
+        return reduced(b, b.fmul(one, two, flags=_FLAGS))
+
+    return types.float32(wide, x, types.int64, y, types.int64), generate
+
+
+def reduced(b: Any, row: Any) -> Any:
+    """The sum of a vector's lanes."""
+    kind = ir.FunctionType(_float, [_float, row.type])
+    total = cgutils.get_or_insert_function(b.module, kind, f"llvm.vector.reduce.fadd.v{row.type.count}f32")
+    return b.call(total, [ir.Constant(_float, 0.0), row], fastmath=("reassoc",))
+
+
+@intrinsic
+def put(typing: Any, wide: Any, acc: Any, out: Any, at: Any, count: Any) -> Any:
+    """out[at : at + count] = acc."""
+
+    def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
+        vector = _vector(wide)
+        row = b.load(_slot(b, given[1], wide), align=64)
+        place = _at(context, b, signature.args[2], given[2], given[3], vector)
+        whole = b.icmp_signed(">=", given[4], ir.Constant(_long, vector.count))
+        with b.if_else(whole) as (then, otherwise):
+            with then:
+                b.store(row, place, align=4)
+            with otherwise:
+                lanes = ir.VectorType(_int, vector.count)
+                mask = b.icmp_signed(
+                    "<", ir.Constant(lanes, list(range(vector.count))), _all(b, b.trunc(given[4], _int), lanes)
+                )
+                kind = ir.FunctionType(ir.VoidType(), [vector, vector.as_pointer(), _int, mask.type])
+                name = f"llvm.masked.store.v{vector.count}f32.p0"
+                store = cgutils.get_or_insert_function(b.module, kind, name)
+                b.call(store, [row, place, ir.Constant(_int, 4), mask])
+        return context.get_dummy_value()
+
+    return types.void(wide, acc, out, types.int64, types.int64), generate
+
+
+def over_rows(
+    start: np.ndarray, work: Callable[[int, int], None], after: Callable[[int, int], None] | None = None
+) -> None:
+    """Call work(first, last) for ranges that cover all rows, on as many threads as torch has; `work` must release the
+    interpreter. Ranges hold about equally many entries and no row is shared, so no sum depends on their number.
+
+    after: called with the same ranges when they are done: tile by tile on one thread, at once on several (it is torch's
+    work, which torch shares out itself).
+    """
+    rows, threads = len(start) - 1, torch.get_num_threads()
+    cost = int(start[-1]) + rows
+    if threads == 1 or cost < WORTH_SHARING:
+        if after is None:
+            work(0, rows)
+            return
+        for first in range(0, rows, TILE):
+            work(first, min(first + TILE, rows))
+            after(first, min(first + TILE, rows))
+        return
+    goals = np.arange(1, TASKS * threads) * (cost / (TASKS * threads))
+    inner = np.searchsorted(start + np.arange(rows + 1), goals)
+    bounds = [0, *inner.tolist(), rows]
+    share([partial(work, a, z) for a, z in pairwise(bounds) if a < z], threads)
+    if after is not None:
+        after(0, rows)
+
+
+def share(tasks: Sequence[Callable[[], None]], threads: int) -> None:
+    """Run tasks on so many threads, this one included; whoever is free takes the next."""
+    following = count()
+
+    def take() -> None:
+        while (number := next(following)) < len(tasks):
+            tasks[number]()
+
+    helpers = [_pool(threads).submit(take) for _ in range(threads - 1)]
+    take()
+    for helper in helpers:
+        helper.result()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads - 1, thread_name_prefix="semblance-rows")
+
+
+if hasattr(os, "register_at_fork"):  # threads do not survive a fork: the child makes its own
+    os.register_at_fork(after_in_child=_pool.cache_clear)
