@@ -89,6 +89,17 @@ class CellComplex(Keeps):
         """The highest dimension of a cell."""
         return len(self.num_cells) - 1
 
+    @property
+    def num_nodes(self) -> int:
+        """Vertices."""
+        return self.num_cells[0]
+
+    def rows(self) -> Rows:
+        """As a graph's rows are: the edges of every vertex."""
+        if self.dim == 0:
+            return Rows(np.zeros(self.num_nodes + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.int64))
+        return self.by_face(1)
+
     def check(self) -> None:
         """Raises unless the boundary of every boundary is zero."""
         for k in range(1, self.dim):

@@ -47,6 +47,10 @@ class Hypergraph(Keeps):
         """Row v lists the hyperedges of node v."""
         return self.once("by_node", lambda: grouped(self.edge, self.node, self.num_nodes))
 
+    def rows(self) -> Rows:
+        """As a graph's rows are: what a node has to do with, here its hyperedges."""
+        return self.by_node()
+
     def to(self, device: Any) -> Hypergraph:
         """On another device; what was computed stays here."""
         held = {name: getattr(self, name) for name in ("node", "edge", "weight", "time", "membership")}
