@@ -3,25 +3,43 @@
 arrays.py      arrays by role -> a dataset, for .npy and .npz files, arrays in memory and named sets
 assemble.py    what every loader does once it has arrays, a name per unit and what is known of each
 blocks.py      a compiled loop over many rows, shared out to threads in blocks
+cells.py       meshes, oriented simplices and boundary matrices -> a complex
 dataset.py     units with their ids, targets, attributes and splits, read by position
 decoded.py     image files -> one array of bytes, in bounded memory
 domains.py     which kind of data each input is, its default recipe, and what `rank` compares on it
 duplicates.py  items so alike that they are one
+edge_columns.py  which columns of a table are edges, memberships or interactions
+edge_lists.py  rows of edges, memberships or interactions -> a relational dataset
+edge_tables.py  edge lists read batch by batch, whatever names their nodes have
+edges.py       edges as people have them -> a graph whose every edge is checked
+graph_facts.py  what a graph is like: counts told in a line, and what a method can be held to
+graph_files.py  files of relational domains, and who reads them
+graph_objects.py  graphs in memory: arrays by role, sparse matrices, PyG Data, networkx
+graph_splits.py  splits of nodes and graphs: published ones, folds, random ones of any shares
 images.py      images in a folder, with what their places, their heads and a table beside them say
+incidence.py   which node lies in which hyperedge, checked
+interactions.py  users and items as one graph, and ratings held out of it
+known_graphs.py  named sets of the relational domains
 labels.py      labels as people have them -> one of three columns of numbers
+link_splits.py  hidden edges, and pairs without one, for link prediction
 load.py        whatever the user has -> a dataset, with the domain inferred and said
 map_style.py   map-style datasets of torch -> arrays by role
 mining.py      which triples of a batch are worth looking at
 moments.py     what lazy parts need to know of the data before they are built
 named.py       real data known by name, bundled with a library or lying in the data folder
+neighbour_samples.py  batches of nodes with a sampled part of their surroundings
+networkx_graphs.py  graphs of networkx -> arrays by role
+node_tables.py  a table of nodes beside a file of edges
 pictures.py    any file pillow reads, or an array -> uint8 [C, H, W] of the asked size
 plugged.py     domains of other packages: loaders for kinds of files that ours do not read
 prepare.py     from stored units to what encoders read, x -> (x - mean) / std per channel or column
+relate.py      what every loader of graphs does once it has a structure, features and labels
 relational.py  units that are related: nodes, graphs, cells, with what relates them
 samplers.py    which units stand together in a batch
 sidecar.py     what else is known of each file, joined by its name
 splits.py      which units are learned from and which are kept to judge with
 tables.py      CSV, Parquet and data frames of any library, and which of their columns is what
+tu_folder.py   many graphs in the format of the TU collection
 vectors.py     arrays and tables of numbers -> float32 [N, d], every value finite
 views.py       one item as it might also have looked
 warp.py        pictures under an affine map of coordinates and an affine map of colours, in one compiled pass

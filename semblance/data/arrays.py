@@ -27,6 +27,18 @@ from semblance.errors import SemblanceError, unknown
 
 PARTS = ("train", "val", "test")
 IDS = ("ids", "id", "names", "keys")
+RELATED = (
+    ("graphs", {"node_ptr", "edge_index"}),
+    ("hypergraph", {"hyperedge_ptr", "hyperedge_nodes"}),
+    ("complex", {"pos", "faces"}),
+    ("complex", {"boundary_1"}),
+    ("complex", {"simplices"}),
+    ("interactions", {"user", "item"}),
+    ("graph", {"edge_index"}),
+    ("graph", {"edge_index_directed"}),
+    ("graph", {"format", "shape", "data"}),  # what save_npz of SciPy writes
+)
+"""Relational domains and the arrays that they are known by."""
 NEVER = "which is a pickle and never read: save it by np.save as plain numbers, np.stack(rows).astype('float32')"
 
 
@@ -48,10 +60,11 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def domain_of(arrays: Mapping[str, np.ndarray]) -> str:
-    """images for bytes in three or four dimensions, graph where there are edges, else vectors."""
+    """images for bytes in three or four dimensions, a relational domain where its arrays are there, else vectors."""
+    for domain, wanted in RELATED:
+        if wanted <= set(arrays):
+            return domain
     x = x_of(arrays)
-    if "edge_index" in arrays or "edge_index_directed" in arrays:
-        return "graph"
     return "images" if x.ndim in (3, 4) and x.dtype == np.uint8 else "vectors"
 
 

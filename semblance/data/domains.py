@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,9 +21,11 @@ from semblance.data.arrays import domain_of, read_arrays
 from semblance.data.dataset import ArrayDataset
 from semblance.data.edge_columns import edge_columns, incidence_columns, interaction_columns
 from semblance.data.images import SUFFIXES, image_files, path_columns
-from semblance.data.relational import Loaded
-from semblance.data.tables import as_table, features, read_table, roles
+from semblance.data.tables import as_table, features, head, roles
 from semblance.errors import SemblanceError, unknown
+
+if TYPE_CHECKING:
+    from semblance.data.relational import Loaded
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ DOMAINS: dict[str, Domain] = {
 NEED_LABELS = ("supcon", "supervised")
 TABLES = frozenset({".csv", ".tsv", ".parquet", ".pq"})
 ARRAYS = frozenset({".npy", ".npz"})
+EDGE_FILES = frozenset(suffix for name in RELATIONAL for suffix in DOMAINS[name].files)
 
 WRITTEN = {"text", "body", "sentence", "document", "abstract", "sentence1", "sentence2"}
 ELSEWHERE: dict[str, frozenset[str]] = {
@@ -168,7 +171,9 @@ def infer(data: Any) -> str:
         kind = kind_of(path)
         if kind in ("folder", "image"):
             return "images"
-        return infer(read_arrays(path) if kind == "arrays" else read_table(path))
+        if kind in DOMAINS:
+            return kind
+        return infer(read_arrays(path) if kind == "arrays" else head(path))
     if isinstance(data, Mapping):
         return built(domain_of(data), "the file")
     if isinstance(data, np.ndarray):
@@ -203,11 +208,13 @@ def of_table(table: pa.Table) -> str:
 
 
 def kind_of(path: Path) -> str:
-    """folder, image, arrays or table; an error for what is none of these."""
+    """folder, image, arrays, table, or a relational domain; an error for what is none of these."""
     if not path.exists():
         near = unknown("file, folder or known set", str(path), _near(path))
         raise SemblanceError(f"{near} (semblance data list names the sets)")
     if path.is_dir():
+        if tu_sets(path):
+            return "graphs"
         _check_folder(path)
         return "folder"
     suffix = path.suffix.lower()
@@ -217,6 +224,9 @@ def kind_of(path: Path) -> str:
         return "arrays"
     if suffix in TABLES:
         return "table"
+    for name in RELATIONAL:
+        if suffix in DOMAINS[name].files:
+            return name
     if suffix in PICKLES:
         raise SemblanceError(f"{path} is a pickle, and these are never read: save the vectors by np.save as .npy")
     for domain, suffixes in ELSEWHERE.items():
@@ -225,6 +235,14 @@ def kind_of(path: Path) -> str:
     raise SemblanceError(
         f"{path} is of no known kind ({suffix or 'no suffix'}): give a folder of images, .npy, .npz, .csv or .parquet"
         + (f", or {others}" if (others := plugged.suffixes()) else "")
+    )
+
+
+def tu_sets(path: Path) -> list[str]:
+    """The sets in TU format that lie in a folder: DS where there are DS_A.txt and DS_graph_indicator.txt."""
+    every = {file.name for file in path.iterdir()}
+    return sorted(
+        n[: -len("_A.txt")] for n in every if n.endswith("_A.txt") and f"{n[:-6]}_graph_indicator.txt" in every
     )
 
 
@@ -250,7 +268,7 @@ def _check_folder(path: Path) -> None:
         return
     if not beside:
         raise SemblanceError(f"{path} is empty: give a folder that holds images")
-    others = [f for f in beside if os.path.splitext(f)[1].lower() in ARRAYS | TABLES]
+    others = [f for f in beside if os.path.splitext(f)[1].lower() in ARRAYS | TABLES | EDGE_FILES]
     if others:
         raise SemblanceError(f"{path} holds no images, but {_some(others)}: give that file")
     for domain, suffixes in ELSEWHERE.items():

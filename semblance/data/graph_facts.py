@@ -19,6 +19,7 @@ from semblance.geometry.cells import CellComplex
 from semblance.geometry.graph import Graph
 from semblance.geometry.hypergraph import Hypergraph
 
+CELLS = {"vertices": "vertex", "edges": "edge", "faces": "face", "solids": "solid"}
 PROPERTIES = ("directed", "weighted", "signed", "loops", "multi", "timed", "typed")
 
 
@@ -42,7 +43,7 @@ def facts(dataset: Any) -> dict[str, int]:
     elif isinstance(structure, Hypergraph):
         told |= structure.once("facts", lambda: _of_hyperedges(structure))
     elif isinstance(structure, CellComplex):
-        told |= dict(zip(("vertices", "edges", "faces", "solids"), structure.num_cells, strict=False))
+        told |= dict(zip(CELLS, structure.num_cells, strict=False))
     told["features"] = 0 if x is None or isinstance(x, list) else int(x.shape[1])
     told["classes"] = len(dataset.classes)
     return told
@@ -62,7 +63,7 @@ def described(dataset: Any) -> str:
     elif isinstance(structure, Hypergraph):
         first.append(_several(held["hyperedges"], "timed hyperedge" if structure.time is not None else "hyperedge"))
     else:
-        first += [f"{held[kind]:,} {kind}" for kind in ("vertices", "edges", "faces", "solids") if kind in held]
+        first += [f"{held[kind]:,} {kind if held[kind] != 1 else one}" for kind, one in CELLS.items() if kind in held]
     if held["features"]:
         first.append(_several(held["features"], "feature") + ("" if isinstance(dataset.x, np.ndarray) else " (sparse)"))
     if held["classes"]:

@@ -16,7 +16,7 @@ from semblance.data.graph_splits import of_folds, of_indices, of_masks
 from semblance.data.incidence import build_hypergraph
 from semblance.data.interactions import bipartite
 from semblance.data.labels import labels_of
-from semblance.data.relate import relate
+from semblance.data.relate import one_hot, relate
 from semblance.data.relational import RelationalDataset
 from semblance.errors import SemblanceError
 
@@ -129,14 +129,6 @@ def _ratings(arrays: Arrays, **known: Any) -> RelationalDataset:
         held_out=() if masks is None else tuple(np.atleast_2d(masks)),
         **known,
     )
-
-
-def one_hot(category: np.ndarray) -> np.ndarray:
-    """Categories [V] -> [V, C] float32, a column for every one that occurs."""
-    _, code = np.unique(category, return_inverse=True)
-    x = np.zeros((len(category), int(code.max()) + 1), np.float32)
-    x[np.arange(len(category)), code] = 1
-    return x
 
 
 def _nodes(arrays: Arrays, ends: np.ndarray) -> int:

@@ -4,6 +4,7 @@ a folder of images, an image, a list of images        images.py
 .npy, .npz, NumPy arrays, tensors                     arrays.py
 .csv, .parquet, data frames of any library            tables.py, then vectors.py, or images.py for a column of image paths
 map-style datasets of torch                           map_style.py
+edge lists, meshes, graphs in files and in memory     graph_files.py
 the name of a known set                               named.py
 a kind of file that another package reads             plugged.py
 """
@@ -19,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 
 from semblance.data import map_style, named, plugged, tables, vectors
-from semblance.data.arrays import from_arrays, read_arrays
+from semblance.data.arrays import domain_of, from_arrays, read_arrays
 from semblance.data.dataset import ArrayDataset
-from semblance.data.domains import RELATIONAL, built, infer, kind_of, row_of
+from semblance.data.domains import DOMAINS, RELATIONAL, built, infer, kind_of, row_of
 from semblance.data.images import from_files, from_folder, from_table
 from semblance.data.moments import shape_of
 from semblance.errors import SemblanceError
@@ -100,8 +101,18 @@ def _load(
             return plugged.read(other, path, label=label, id_column=id_column, size=size, seed=seed)
         if domain == "images" and path.is_dir():
             kind = "folder"
+        elif domain in RELATIONAL and path.suffix.lower() == ".txt":
+            kind = str(domain)
         else:
             kind = kind_of(path)
+        if kind == "table" and domain in (None, *RELATIONAL):
+            kind = domain or _of_columns(path)
+        if kind in RELATIONAL:
+            _refuse(labels, "a file of edges")
+            from semblance.data.graph_files import from_path
+
+            only = None if domain is None and kind == "graph" else domain or kind
+            return from_path(path, only, label=label, id_column=id_column, seed=seed, **related)
         if kind == "folder":
             _refuse(labels, "a folder")
             return from_folder(path, size=size, label=label, id_column=id_column, seed=seed, progress=progress)
@@ -111,6 +122,10 @@ def _load(
         data = read_arrays(path) if kind == "arrays" else tables.read_table(path)
     elif isinstance(data, list | tuple) and data and all(isinstance(item, str | Path) for item in data):
         return from_files(data, size=size, label=label, labels=labels, seed=seed, progress=progress)
+    if domain is None or domain in RELATIONAL:
+        found = _related(data, domain, label, id_column, labels, seed, known, related)
+        if found is not None:
+            return found
     if isinstance(data, list | tuple):
         data = _stacked(data)
     if map_style.is_map_style(data):
@@ -140,6 +155,56 @@ def _load(
         folder, place = (path.parent, str(path.resolve())) if known else (Path(), "")
         return from_table(table, folder, what=what, place=place, size=size, progress=progress, **chosen, **known)
     return _vectors(table, what, known, **chosen)
+
+
+def _of_columns(path: Path) -> str:
+    """The domain of a table, where its columns are those of a relational one; else "table". Reads its first rows only."""
+    top = tables.head(path)
+    if any(DOMAINS[name].fits(top) for name in RELATIONAL):
+        return infer(top)
+    return "table"
+
+
+def _related(
+    data: Any,
+    domain: str | None,
+    label: str | None,
+    id_column: str | None,
+    labels: Any,
+    seed: int,
+    known: dict[str, Any],
+    related: dict[str, Any],
+) -> Any:
+    """Graphs in memory, or None for what is none."""
+    kind = type(data).__module__.partition(".")[0]
+    table = (
+        None if isinstance(data, Mapping) or kind in ("networkx", "torch_geometric", "scipy") else tables.as_table(data)
+    )
+    if isinstance(data, Mapping):
+        if domain is None and domain_of(data) not in RELATIONAL:
+            return None
+        if labels is not None:
+            data = {**data, "labels": _column(labels)}
+    elif table is not None:
+        if domain is None and not (
+            any(DOMAINS[name].fits(table) for name in RELATIONAL) and infer(table) in RELATIONAL
+        ):
+            return None
+        _refuse(labels, "a table of edges")
+        from semblance.data.edge_lists import from_edge_list
+
+        inferred = domain is None and infer(table) == "graph"
+        options = {k: v for k, v in related.items() if v is not None and k != "nodes"}
+        named = {"what": "the table", "label": label, "id_column": id_column, "options": options}
+        return from_edge_list(table, domain or infer(table), inferred=inferred, seed=seed, **named, **related)
+    elif domain is None and kind not in ("networkx", "torch_geometric", "scipy") and not isinstance(data, list | tuple):
+        return None
+    from semblance.data.graph_files import from_object
+
+    of_graph = {"directed": related["directed"], "split": related["split"]}
+    return from_object(
+        dict(data) if isinstance(data, Mapping) else data, domain, label=label, seed=seed, **of_graph, **known
+    )
 
 
 def _vectors(

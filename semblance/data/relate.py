@@ -109,6 +109,14 @@ def features(x: Any, what: str = "the data") -> Any:
     return x.toarray() if sparse.issparse(x) else np.ascontiguousarray(x)
 
 
+def one_hot(category: np.ndarray) -> np.ndarray:
+    """Categories [V] -> [V, C] float32, a column for every one that occurs."""
+    _, code = np.unique(category, return_inverse=True)
+    x = np.zeros((len(category), int(code.max(initial=-1)) + 1), np.float32)
+    x[np.arange(len(category)), code] = 1
+    return x
+
+
 def _attributes(
     graph: Any, count: int, labels: np.ndarray | None, classes: tuple[str, ...], given: Mapping[str, Any]
 ) -> pa.Table:

@@ -10,6 +10,8 @@ attributes  everything else
 from __future__ import annotations
 
 import codecs
+import itertools
+import tempfile
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
@@ -26,6 +28,8 @@ LABELS = ("label", "labels", "class", "target", "y")
 IDS = ("id", "key", "name", "path")
 VECTORS = ("vector", "vectors", "embedding", "embeddings", "features", "x", "z")
 READ = 1 << 22
+HEAD = 1 << 20
+"""Bytes of a table that tell which columns it has."""
 
 
 class Parts(NamedTuple):
@@ -64,6 +68,26 @@ def read_table(path: Path) -> pa.Table:
     if twice:
         raise SemblanceError(f"{path} has several columns named {twice[0]!r}: give every column a name of its own")
     return table
+
+
+def head(path: Path) -> pa.Table:
+    """The first rows of a file, enough to know its columns."""
+    if path.suffix.lower() in (".parquet", ".pq"):
+        import pyarrow.parquet as pq
+
+        try:
+            file = pq.ParquetFile(path)
+            return pa.Table.from_batches(itertools.islice(file.iter_batches(1000), 1), file.schema_arrow)
+        except (pa.ArrowException, OSError):
+            return read_table(path)
+    with open(path, "rb") as file:
+        rows = file.read(HEAD)
+    if len(rows) < HEAD:
+        return read_table(path)
+    with tempfile.TemporaryDirectory() as folder:
+        short = Path(folder) / path.name
+        short.write_bytes(rows[: rows.rfind(b"\n") + 1])
+        return read_table(short)
 
 
 def as_table(data: Any) -> pa.Table | None:
@@ -140,7 +164,7 @@ def parts(table: pa.Table, label: str | None = None, id_column: str | None = Non
         raise SemblanceError(
             f"there is no column of numbers or vectors to learn from, only {held}: give one, or --domain"
         )
-    x = _stack(table, names)
+    x = stacked(table, names)
     notes = []
     ids = None
     if found["id"] is not None:
@@ -220,7 +244,7 @@ def id_values(column: pa.ChunkedArray, name: str) -> list[str]:
     return [str(v) for v in values]
 
 
-def _stack(table: pa.Table, names: list[str]) -> np.ndarray:
+def stacked(table: pa.Table, names: list[str]) -> np.ndarray:
     """[N, d]: float32 from a column of vectors; from columns of numbers, one after the other."""
     if len(names) == 1 and is_vectors(_kind(table, names[0])):
         column = table.column(names[0])

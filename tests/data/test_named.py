@@ -123,10 +123,9 @@ def test_a_damaged_index_is_one_line(elsewhere):
 
 
 def test_sets_of_domains_to_come_are_listed_and_say_so():
-    with pytest.raises(SemblanceError, match="domain graph, which is not built yet"):
-        load("cora")
-    with pytest.raises(SemblanceError, match="domain graph, which is not built yet"):
-        load("karate")
+    for name, domain in (("gun-point", "series"), ("tecator", "functions")):
+        with pytest.raises(SemblanceError, match=f"domain {domain}, which is not built yet"):
+            load(name)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():

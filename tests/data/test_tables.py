@@ -99,9 +99,8 @@ def test_a_usual_id_column_that_repeats_is_passed_over_and_said(tmp_path):
         ("a,key\n1,x\n2,\n", {"id_column": "key"}, "empty in row 1"),
         ("a,key\n1,x\n", {"id_column": "kee"}, "did you mean key"),
         ("city,country\nOslo,Norway\n", {}, "no column of numbers, vectors or image paths"),
-        ("src,dst\n1,2\n2,3\n", {}, "domain graph, which is not built yet"),
         ("text,year\nhello,1999\n", {}, "fits vectors .* and text .*--domain vectors"),
-        ("src,dst,weight\n1,2,0.5\n", {}, "fits vectors .* and graph .*--domain vectors"),
+        ("src,dst,height\n1,2,0.5\n", {}, "fits vectors .* and graph .*--domain vectors or graph"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_answered_with_the_place_and_the_remedy(tmp_path, text, options, told):
