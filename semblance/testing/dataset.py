@@ -1,4 +1,4 @@
-"""What every dataset promises, and two small ones to try things on."""
+"""What every dataset promises, and a small one of every domain to try things on."""
 
 from __future__ import annotations
 
@@ -7,22 +7,29 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import torch
 
 from semblance.contracts import Dataset
 from semblance.data.dataset import ArrayDataset
 from semblance.data.load import load
+from semblance.data.relational import Loaded, RelationalDataset
 from semblance.errors import SemblanceError
 from semblance.testing.promises import Excused, equal, keep, that
 
 
 @cache
-def small(domain: str) -> ArrayDataset:
-    """120 scans of 5 digits, as pictures or as vectors."""
+def small(domain: str) -> Loaded:
+    """120 scans of 5 digits, as pictures or as vectors; of the domains whose units are related, those of related.py."""
+    from semblance.testing.related import SMALL
+
+    if domain in SMALL:
+        return SMALL[domain]()
     if domain not in ("images", "vectors"):
         raise SemblanceError(
             f"there is no small data set of the domain {domain} here: give one of your own by dataset="
         )
     digits = load("digits")
+    assert isinstance(digits, ArrayDataset)
     rows = np.flatnonzero(digits.targets["labels"] < 5)[:120]
     pictures = digits.subset(rows)
     if domain == "images":
@@ -67,10 +74,30 @@ def _parts(dataset: Any, make: Callable[[], Any]) -> None:
 def _reads(dataset: Any, make: Callable[[], Any]) -> None:
     """units are read by position, in the order asked for, finite"""
     rows = np.array([len(dataset) - 1, 0])
+    if isinstance(dataset, RelationalDataset):
+        _reads_related(dataset, rows)
+        return
     both, first = dataset.read(rows)["x"], dataset.read(np.array([0]))["x"]
     that(len(both) == 2, f"two positions gave {len(both)} items")
     equal(both[1:], first, "the first unit alone and as the second of two")
     that(bool(np.isfinite(np.asarray(both, np.float64)).all()), "an item holds NaN or infinity")
+
+
+def _reads_related(dataset: RelationalDataset, rows: np.ndarray) -> None:
+    batch = dataset.read(rows)
+    equal(batch["index"], rows, "the positions in the batch")
+    if dataset.whole:
+        equal(batch["nodes"], rows, "the units asked for")
+        that(batch["graph"] is dataset.graph, "a batch holds another structure than the data set")
+    else:
+        that(
+            batch["graph"].num_graphs == len(rows), f"{len(rows)} positions gave {batch['graph'].num_graphs} structures"
+        )
+    held = batch.get("x")
+    for x in held if isinstance(held, list) else [held]:
+        if x is not None:
+            values = x if x.layout == torch.strided else x.values()
+            that(bool(torch.isfinite(values).all()), "a feature is NaN or infinity")
 
 
 def _repeats(dataset: Any, make: Callable[[], Any]) -> None:

@@ -15,14 +15,16 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from semblance.contracts import Encoder
+from semblance.contracts import Batch, Encoder
 from semblance.data.dataset import ArrayDataset, Shape
 from semblance.data.moments import shape_of
 from semblance.data.prepare import Prepare
+from semblance.data.relational import Loaded, RelationalDataset
 from semblance.errors import SemblanceError
 from semblance.geometry.spaces import space_named
 from semblance.testing.dataset import small
 from semblance.testing.promises import Excused, equal, keep, that
+from semblance.testing.related import renumbered
 
 Make = Callable[[Shape], Any]
 ITEMS = 8
@@ -32,22 +34,39 @@ CLOSE = 1e-4
 
 @dataclass(frozen=True)
 class Tried:
-    """An encoder, how another one is made, and prepared items [N, ...] to try it on."""
+    """An encoder, how another one is made, and data to try it on."""
 
     make: Callable[[int], Any]
-    x: Tensor
+    dataset: Loaded
+    prepare: Prepare
     encoder: Any
 
-    def embed(self, x: Tensor, encoder: Any = None) -> Tensor:
+    @property
+    def rows(self) -> np.ndarray:
+        """Positions of a few items."""
+        return np.arange(ITEMS)
+
+    def batch(self, rows: np.ndarray, dtype: torch.dtype = torch.float32, dataset: Loaded | None = None) -> Batch:
+        """The prepared batch of these units."""
+        data = self.dataset if dataset is None else dataset
+        if isinstance(data, ArrayDataset):
+            return {"x": self.prepare(torch.from_numpy(np.array(data.x[rows]))).to(dtype)}
+        batch = data.read(rows)
+        if "x" in batch:
+            each = [x if x is None else self.prepare(x).to(dtype) for x in in_list(batch["x"])]
+            batch["x"] = each if isinstance(batch["x"], list) else each[0]
+        return {name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in batch.items()}
+
+    def embed(self, batch: Batch, encoder: Any = None) -> Tensor:
         """[N, dim] without gradients, in eval mode."""
         with torch.no_grad():
-            z: Tensor = (encoder or self.encoder).eval().embed({"x": x})
+            z: Tensor = (encoder or self.encoder).eval().embed(batch)
         return z
 
 
-def check_encoder(make: Make, dataset: str | ArrayDataset = "vectors", excused: Excused = None) -> None:
-    """Holds what `make(shape)` builds to the Encoder contract, on a few items of the dataset ("images" and "vectors" name
-    small ones that are here). `excused`: promises without a meaning for this encoder, each with the reason."""
+def check_encoder(make: Make, dataset: str | Loaded = "vectors", excused: Excused = None) -> None:
+    """Holds what `make(shape)` builds to the Encoder contract, on a few units of the dataset (a domain names the small one
+    that is here). `excused`: promises without a meaning for this encoder, each with the reason."""
     data = small(dataset) if isinstance(dataset, str) else dataset
     if len(data) < ITEMS:
         raise SemblanceError(f"the data set has {len(data)} items: an encoder is tried on {ITEMS}")
@@ -62,8 +81,13 @@ def check_encoder(make: Make, dataset: str | ArrayDataset = "vectors", excused: 
     kind = type(encoder).__name__
     that(isinstance(encoder, Encoder), f"a {kind} is no Encoder: it lacks dim, geometry, forward or embed")
     that(isinstance(encoder, torch.nn.Module), f"a {kind} is no torch.nn.Module, which the rules train and files keep")
-    x = Prepare(shape, True)(torch.from_numpy(np.array(data.x[:ITEMS])))
-    keep(f"the encoder {kind}", PROMISES, excused, Tried(seeded, x, encoder))
+    related = {"renumbered": _renumbered} if isinstance(data, RelationalDataset) else {}
+    keep(f"the encoder {kind}", PROMISES | related, excused, Tried(seeded, data, Prepare(shape, True), encoder))
+
+
+def in_list(x: Any) -> list[Any]:
+    """Features as a list, one entry a dimension (one for all but complexes)."""
+    return x if isinstance(x, list) else [x]
 
 
 def _says(tried: Tried) -> None:
@@ -75,36 +99,47 @@ def _says(tried: Tried) -> None:
 
 def _embeds(tried: Tried) -> None:
     """`embed` answers [N, dim], finite, not the same for every item"""
-    z = tried.embed(tried.x)
-    that(tuple(z.shape) == (len(tried.x), tried.encoder.dim), f"shape {list(z.shape)}, dim {tried.encoder.dim}")
+    z = tried.embed(tried.batch(tried.rows))
+    that(tuple(z.shape) == (ITEMS, tried.encoder.dim), f"shape {list(z.shape)}, dim {tried.encoder.dim}")
     that(bool(torch.isfinite(z).all()), "NaN or infinity")
     that(len(torch.unique(z.double().round(decimals=6), dim=0)) > 1, "every item has the same embedding")
 
 
 def _alone(tried: Tried) -> None:
-    """in eval mode an item's embedding does not depend on its companions"""
-    z = tried.embed(tried.x)
-    equal(tried.embed(tried.x[3:4]), z[3:4], "an item alone and among others", _close(z))
-    equal(tried.embed(tried.x.flip(0)).flip(0), z, "the items in another order", _close(z))
+    """in eval mode an item's embedding does not depend on its companions (a node's: on who else is asked for)"""
+    z = tried.embed(tried.batch(tried.rows))
+    equal(tried.embed(tried.batch(tried.rows[3:4])), z[3:4], "an item alone and among others", _close(z))
+    turned = tried.embed(tried.batch(tried.rows[::-1].copy()))
+    equal(turned.flip(0), z, "the items in another order", _close(z))
 
 
 def _none(tried: Tried) -> None:
     """no items give no embeddings, [0, dim]"""
-    equal(tried.embed(tried.x[:0]), np.empty((0, tried.encoder.dim)), "an empty batch")
+    equal(tried.embed(tried.batch(tried.rows[:0])), np.empty((0, tried.encoder.dim)), "an empty batch")
 
 
 def _input(tried: Tried) -> None:
     """the batch is left as it was, and asked twice the answer is the same"""
-    before = tried.x.clone()
-    first, second = tried.embed(tried.x), tried.embed(tried.x)
-    equal(tried.x, before, "the items afterwards")
+    batch = tried.batch(tried.rows)
+    before = [None if x is None else dense(x).clone() for x in in_list(batch.get("x"))]
+    names = set(batch)
+    first, second = tried.embed(batch), tried.embed(batch)
+    that(set(batch) == names, f"the batch has {sorted(set(batch) ^ names)} more or less than before")
+    for x, kept in zip(in_list(batch.get("x")), before, strict=True):
+        if x is not None:
+            equal(dense(x), kept, "the items afterwards")
     equal(second, first, "the second answer")
+
+
+def dense(x: Tensor) -> Tensor:
+    """Features without gaps."""
+    return x if x.layout == torch.strided else x.to_dense()
 
 
 def _gradients(tried: Tried) -> None:
     """every parameter that can be trained receives a gradient"""
     encoder = tried.make(1).train()
-    z = encoder.embed({"x": tried.x.clone()})
+    z = encoder.embed(tried.batch(tried.rows))
     wanted = [name for name, p in encoder.named_parameters() if p.requires_grad]
     if not wanted:
         return
@@ -121,14 +156,24 @@ def _kept(tried: Tried) -> None:
     content = save({name: t.contiguous() for name, t in tried.encoder.state_dict().items()})
     again = tried.make(2)
     again.load_state_dict(load(content))
-    equal(tried.embed(tried.x, again), tried.embed(tried.x), "what the second one answers")
+    batch = tried.batch(tried.rows)
+    equal(tried.embed(batch, again), tried.embed(batch), "what the second one answers")
 
 
 def _double(tried: Tried) -> None:
     """float64 agrees with float32"""
-    z = tried.embed(tried.x)
+    z = tried.embed(tried.batch(tried.rows))
     exact = tried.make(0).double()
-    equal(tried.embed(tried.x.double(), exact), z, "float64 and float32", 10 * _close(z))
+    equal(tried.embed(tried.batch(tried.rows, torch.float64), exact), z, "float64 and float32", 10 * _close(z))
+
+
+def _renumbered(tried: Tried) -> None:
+    """with the nodes numbered otherwise every unit has the embedding that it had"""
+    assert isinstance(tried.dataset, RelationalDataset)
+    other, unit = renumbered(tried.dataset)
+    every = np.arange(len(tried.dataset))
+    z = tried.embed(tried.batch(every))
+    equal(tried.embed(tried.batch(every, dataset=other)), z[unit], "the embeddings", 10 * _close(z))
 
 
 def _close(z: Tensor) -> float:

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from semblance.contracts import Index
-from semblance.data.dataset import ArrayDataset, Shape
+from semblance.data.dataset import Shape
+from semblance.data.relational import Loaded
 from semblance.errors import unknown
 from semblance.plugins import TABLE, offered
 from semblance.recipes.registry import Recipe, build, check_settings, own, recipe_function, row_of
@@ -40,7 +41,7 @@ class Tried:
     name: str
     row: Entry
     settings: Mapping[str, Any]
-    dataset: ArrayDataset | None
+    dataset: Loaded | None
 
     def recipe(self) -> Recipe:
         """Built anew."""
@@ -65,13 +66,13 @@ class Tried:
 
 def check_recipe(
     name: str,
-    dataset: ArrayDataset | None = None,
+    dataset: Loaded | None = None,
     settings: Mapping[str, Any] | None = None,
     excused: Excused = None,
 ) -> None:
     """Holds the recipe of this name to what `fit`, `rank` and files expect of it.
 
-    dataset: what it is tried on; without one, a small one of every domain of the recipe's that is here (images, vectors).
+    dataset: what it is tried on; without one, a small one of every domain of the recipe's.
     settings: what makes the trial short; those named in SHORT are set where the recipe has them. `excused`: promises
     without a meaning for this recipe, each with the reason.
     """
@@ -100,10 +101,10 @@ def _described(tried: Tried) -> None:
     strange = [key for key, v in tried.row.settings.items() if not isinstance(v, int | float | str | bool | None)]
     that(not strange, f"{', '.join(strange)} of the settings are no numbers, texts or flags")
     that(bool(tried.row.paper), "no paper is named (`paper=`): say 'no learning' or 'unpublished' where there is none")
-    command = "semblance reproduce " if tried.row.makes == "report" else "semblance fit "
+    commands = ("semblance reproduce ",) if tried.row.makes == "report" else ("semblance fit ", "semblance rank ")
     that(
-        tried.row.summary.startswith(command),
-        f"the docstring begins with {tried.row.summary!r} and not with {command!r}",
+        tried.row.summary.startswith(commands),
+        f"the docstring begins with {tried.row.summary!r} and not with {commands[0]!r}",
     )
 
 

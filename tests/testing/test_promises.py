@@ -21,6 +21,7 @@ from semblance.recipes import registry
 from semblance.recipes.backbones import backbone_of
 from semblance.reports import TableReport
 from semblance.testing import check_dataset, check_encoder, check_index, check_recipe, check_report, small
+from semblance.testing.related import SMALL, renumbered
 
 # --- indexes ----------------------------------------------------------------------------------------------------------
 
@@ -154,7 +155,7 @@ class Linear(nn.Module):
         ("collapse", "embeds"),
         ("companions", "alone"),
         ("noise", "alone"),
-        ("changes x", "alone"),
+        ("changes x", "input"),
         ("none", "none"),
         ("unused", "gradients"),
         ("hidden", "kept"),
@@ -184,13 +185,71 @@ def test_a_promise_is_excused_with_a_reason_that_is_printed(capsys):
     ("make", "data", "says"),
     [
         (lambda shape: object(), "vectors", "no Encoder"),
-        (lambda shape: Linear(), "graphs", "no small data set"),
+        (lambda shape: Linear(), "points", "no small data set"),
         (lambda shape: Linear(), small("vectors").subset(np.arange(3)), "has 3 items"),
     ],
 )
 def test_what_cannot_be_checked_is_said(make, data, says):
     with pytest.raises((AssertionError, SemblanceError), match=says):
         check_encoder(make, data)
+
+
+class Neighbours(nn.Module):
+    """A right encoder of related units; those below each do one thing wrong."""
+
+    wrong = ""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.dim, self.geometry = 3, Euclidean()
+        self.map = nn.Linear(shape.item[0], 3)
+
+    def forward(self, batch):
+        (source, target), h = batch["graph"].edge_index, self.map(batch["x"])
+        if self.wrong == "place":
+            h = h + torch.arange(len(h))[:, None]
+        return h.index_add(0, target, h[source])
+
+    def embed(self, batch):
+        z, graph = self.forward(batch), batch["graph"]
+        if graph.member is None:
+            z = z[batch["nodes"]]
+        elif self.wrong == "first":  # of every graph its first node
+            z = z[torch.searchsorted(graph.member, torch.arange(graph.num_graphs))]
+        else:
+            z = z.new_zeros(graph.num_graphs, 3).index_add(0, graph.member, z)
+        return z - z.mean(0) if self.wrong == "companions" and len(z) else z
+
+
+@pytest.mark.parametrize(
+    ("domain", "wrong", "promise"),
+    [
+        ("graph", "place", "renumbered"),
+        ("graphs", "place", "alone"),
+        ("graphs", "first", "renumbered"),
+        ("graph", "companions", "alone"),
+        ("events", "companions", "alone"),
+    ],
+)
+def test_an_encoder_of_related_units_that_breaks_a_promise_is_told_which(domain, wrong, promise):
+    class Wrong(Neighbours):
+        pass
+
+    check_encoder(Neighbours, domain)
+    Wrong.wrong = wrong
+    with pytest.raises(AssertionError, match=f"the encoder Wrong breaks the promise '{promise}'"):
+        check_encoder(Wrong, domain)
+
+
+@pytest.mark.parametrize("domain", sorted(SMALL))
+def test_the_small_related_data_sets_keep_their_promises(domain):
+    check_dataset(SMALL[domain])
+    data = small(domain)
+    other, unit = renumbered(data)
+    if domain in ("graph", "events"):
+        assert sorted(unit) == list(range(len(data))) and (unit != np.arange(len(data))).any()
+        assert np.array_equal(other.graph.rows().degree, data.graph.rows().degree[unit])
+        assert np.array_equal(other.x, data.x[unit])
 
 
 # --- recipes ----------------------------------------------------------------------------------------------------------
