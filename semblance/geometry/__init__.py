@@ -17,6 +17,7 @@ sheaves.py    sheaves that are given: tables of restriction maps, connections
 products.py   what a sparse matrix makes of features
 rows.py       rows of floats as vector values, for compiled code
 spaces.py     what distance means, and how a raw output is brought in
+walks.py      random walks of first and second order, over anything that has rows of where to go
 """
 
 from semblance.lazy import lazy
@@ -36,6 +37,8 @@ __getattr__, __dir__, __all__ = lazy(
         "spread": "products",
         "cross_entropy": "cross_entropy",
         "Hypergraph": "hypergraph",
+        "Moves": "walks",
+        "moves": "walks",
         "Boundary": "cells",
         "CellComplex": "cells",
         "joined_cells": "cells",

@@ -12,7 +12,9 @@ principal.py     several aggregators, each scaled by the degree
 propagate.py     filters: a polynomial of an operator, before or after a small network
 readout.py       one vector of a graph from the states of its nodes
 refinement.py    colour refinement: what message passing can tell apart
+skip_gram.py     which columns are met near which rows, told from drawn noise: one compiled pass
 stack.py         layers over one graph, initial features, and what a node or a graph is in the end
+table.py         a vector of its own for every node
 """
 
 from semblance.lazy import lazy
@@ -41,5 +43,6 @@ __getattr__, __dir__, __all__ = lazy(
         "colours": "refinement",
         "wl_distinguishes": "refinement",
         "subtree_kernel": "refinement",
+        "Table": "table",
     },
 )
