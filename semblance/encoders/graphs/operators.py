@@ -31,6 +31,7 @@ from torch import Tensor
 from semblance.errors import SemblanceError, unknown
 from semblance.geometry.graph import Graph, Rows
 from semblance.geometry.kept import Keeps
+from semblance.geometry.products import spread
 
 KINDS = ("symmetric", "symmetric-loops", "row", "row-loops", "two-way", "in-laplacian", "adjacency")
 
@@ -77,38 +78,21 @@ class Operator(Keeps):
 
     def __call__(self, x: Tensor) -> Tensor:
         """[V, C] -> [V, C], one sparse product; differentiable in x."""
-        moved: Tensor = _Product.apply(x, self)
-        return moved
+        return spread(self.rows, self.columns, x, *self.tensors(x.dtype))
 
     def solve(self, x: Tensor) -> Tensor:
         """(I + operator)^-1 x for [V, C], by a factorisation that is computed once; differentiable in x."""
         solved: Tensor = _Solve.apply(x, self, False)
         return solved
 
-    def as_torch(self, dtype: torch.dtype) -> Tensor:
-        """The matrix as torch.sparse_csr."""
-
-        def build() -> Tensor:
-            m = self.matrix()
-            parts = (torch.from_numpy(np.asarray(part, np.int64)) for part in (m.indptr, m.indices))
-            return torch.sparse_csr_tensor(*parts, torch.from_numpy(m.data).to(dtype), m.shape, check_invariants=False)
-
-        return self.once(("torch", dtype), build)
+    def tensors(self, dtype: torch.dtype) -> tuple[Tensor | None, ...]:
+        """weight, left, right, own, as `spread` takes them."""
+        each = (self.weight, self.left, self.right, self.own)
+        return self.once(dtype, lambda: tuple(None if v is None else torch.from_numpy(v).to(dtype) for v in each))
 
     def factors(self) -> Any:
         """The LU factors of I + operator."""
         return self.once("factors", lambda: splu((self.matrix() + sparse.eye_array(self.num_nodes)).tocsc()))
-
-
-class _Product(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, operator: Operator) -> Tensor:  # type: ignore[override]
-        ctx.operator = operator
-        return operator.as_torch(x.dtype) @ x
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        return ctx.operator.T(grad), None
 
 
 class _Solve(torch.autograd.Function):
