@@ -6,8 +6,10 @@ fine_tuning.py   what a new head makes of an encoder, kept as it is or trained a
 intervals.py     how sure a mean is, and whether one row of a table is really above another
 judge.py         what an embedding is worth, in numbers with intervals, beside the raw input's
 label_curve.py   accuracy against labels per class, from one start and from another, as a report
+links.py         which units belong together: pairs and hyperedges beside those that do not exist
 memory_report.py what a memory of labelled items is worth against its size and k, and how far to trust its votes
 probes.py        what a linear map reads from frozen embeddings
+recommendation.py whether the items a user turns to next stand first
 retrieval.py     whether units of one label stand first when all others are ranked by similarity
 uniformity.py    how an embedding uses its sphere, without labels
 """
@@ -34,5 +36,9 @@ __getattr__, __dir__, __all__ = lazy(
         "memory_report": "memory_report",
         "MemoryReport": "memory_report",
         "effective_rank": "uniformity",
+        "link_measures": "links",
+        "learned_scores": "links",
+        "recommendation_measures": "recommendation",
+        "top_items": "recommendation",
     },
 )

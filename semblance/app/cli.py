@@ -300,6 +300,9 @@ def rank(
     epochs: Epochs = None,
     clock: Time = None,
     precision: Precision = "auto",
+    task: Annotated[
+        str | None, typer.Option(help="labels, views, links, hyperedges or recommendation; the data's own without it.")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the runs in --out; --no-resume runs all again.")] = True,
     dry_run: DryRun = False,
 ) -> None:
@@ -315,20 +318,20 @@ def rank(
         chosen.setdefault(name, {})[setting] = value
     for name in {*(recipe or ()), *chosen}:
         check_settings(name, chosen.get(name, {}))
-    from semblance.space.rank import EPOCHS
     from semblance.space.rank import rank as ranked
+    from semblance.space.rank import usual_epochs
 
     seconds = _seconds(clock)
     reading = {"label": label, "id_column": id_column, "size": size, "domain": domain}
     reading |= {"split": _split(split), "directed": directed, "nodes": nodes}
     budget = {"epochs": epochs, "device": face.device, "precision": precision}
     if dry_run:
-        from semblance.data.domains import rank_set
         from semblance.data.load import load as load_data
+        from semblance.space.choose import candidates
 
         dataset = load_data(data, seed=face.seed or 0, **reading)
-        budget["epochs"] = EPOCHS if epochs is None else epochs
-        plans = [_planned(dataset, r, chosen.get(r, {}), budget, face, seconds) for r in recipe or rank_set(dataset)]
+        budget["epochs"] = usual_epochs(dataset) if epochs is None else epochs
+        plans = [_planned(dataset, r, chosen.get(r, {}), budget, face, seconds) for r in recipe or candidates(dataset)]
         _dry(face, [{**p, "seeds": seeds, "minutes": round(p["minutes"] * seeds, 2)} for p in plans])
         return
     with face.working() as progress:
@@ -340,6 +343,7 @@ def rank(
             out=out,
             resume=resume,
             seed=face.seed or 0,
+            task=task,
             settings=chosen,
             progress=progress,
             say=face.say,

@@ -164,7 +164,8 @@ class RelationalDataset:
         """What lazy parts need to know; mean and deviation of dense features, over the training units.
 
         facts: nodes, edges; log_degree, the mean of log(degree + 1) over the nodes of the training units; of interactions,
-        users.
+        users; of complexes, their number, 0 where vertices are the units; of labels that are numbers, label_mean and
+        label_std over the training units.
         """
         labels = self.targets.get("labels")
         classes = 0
@@ -188,6 +189,11 @@ class RelationalDataset:
                 "edges": float(self.graph.num_edges),
                 "log_degree": float(np.log1p(degree[seen]).mean()) if seen.any() else 0.0,
             }
+        if self.domain == "complex":
+            facts["complexes"] = 0.0 if self.whole else float(len(self))
+        if labels is not None and labels.dtype.kind == "f" and labels.ndim == 1 and np.isfinite(labels[train]).any():
+            known = labels[train].astype(np.float64)
+            facts |= {"label_mean": float(np.nanmean(known)), "label_std": float(np.nanstd(known))}
         mean: tuple[float, ...] = ()
         std: tuple[float, ...] = ()
         if self.whole and isinstance(self.x, np.ndarray) and len(train):
@@ -198,10 +204,12 @@ class RelationalDataset:
 
 @dataclass(frozen=True)
 class Whole:
-    """A sampler: all units in one batch, in order, since each needs the whole structure anyway."""
+    """A sampler: all units in one batch, in order, since each needs the whole structure anyway; `times` steps an epoch."""
+
+    times: int = 1
 
     def epoch(self, units: int, labels: np.ndarray | None, rng: np.random.Generator) -> list[np.ndarray]:
-        return [np.arange(units)]
+        return [np.arange(units)] * self.times
 
 
 def as_tensor(x: Any) -> Tensor:

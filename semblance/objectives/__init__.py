@@ -10,6 +10,7 @@ divergences.py       between rows of two neighbour distributions: KL, total vari
 graph_contrast.py    contrast on a graph of the whole training set
 kernels.py           how near two learned points are
 lift.py              a loss of embeddings becomes an objective of items or of views
+links.py             what is related shall score higher than what is not
 neighbours.py        who is near whom in the data
 pretext.py           change the input, and predict from the changed input what was done to it
 projector.py         the small perceptron between an embedding and the space where an objective compares
@@ -26,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy(
         "on_items": "lift",
         "on_views": "lift",
         "perceptron": "projector",
+        "Links": "links",
         "Contrast": "contrast",
         "Bank": "bank",
         "Queue": "bank",

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from semblance.data.domains import default_recipe
+from semblance.data.domains import default_recipe, labelled, rank_set
 from semblance.data.relational import Loaded
 from semblance.errors import SemblanceError
 from semblance.recipes.registry import Recipe, build, check_settings, row_of, stored_name, table, told_name
+from semblance.space.columns import label_kind
 from semblance.space.model import Model
 
 
@@ -51,3 +52,13 @@ def suits(model: Model, dataset: Loaded) -> None:
             f"the model takes {model.shape.domain} and the data is {dataset.domain}: "
             f"wrap it with domain={dataset.domain!r}"
         )
+
+
+def candidates(dataset: Loaded) -> list[str]:
+    """The recipes that `rank` runs when none is named: the domain's, those whose needs the data meets."""
+    rows = table()
+    has = labelled(dataset) > 0 or label_kind(dataset) in ("classes", "number")
+    found = [name for name in rank_set(dataset) if name in rows and (has or "labels" not in rows[name].needs)]
+    if not found:
+        raise SemblanceError(f"no recipe is named to rank {dataset.domain} without labels: name some by -r")
+    return found

@@ -1,9 +1,8 @@
 """rank: which published method suits THIS data. Several recipes, one budget, several seeds, and a paired test.
 
-Every run's score per test unit is kept in `NAME.rank/runs.jsonl` as soon as it is done, so a stopped ranking goes on
-where it stopped. The score of a unit: is its 5-nearest-neighbour vote right (classes); 1 - squared error / variance
-of the 5-neighbour mean (numbers); F1 of the voted set (several classes); is its other view its nearest (no labels).
-Neighbours come from the training split. `raw input` is the same question asked of the input itself.
+Every run's score per unit is kept in `NAME.rank/runs.jsonl` as soon as it is done, so a stopped ranking goes on where it
+stopped. What is asked of a method, and what stands beside the methods, is the task's (tasks.py): labels of test units by
+the vote of 5 neighbours, other views, hidden links and hyperedges, items for users.
 """
 
 from __future__ import annotations
@@ -18,32 +17,26 @@ from typing import Any
 import numpy as np
 
 from semblance.analysis.intervals import bootstrap_mean, compare_rows
-from semblance.analysis.retrieval import neighbours
-from semblance.data.dataset import ArrayDataset
-from semblance.data.domains import rank_set
 from semblance.data.load import load as load_data
 from semblance.data.relational import Loaded
 from semblance.errors import Interrupted, SemblanceError
-from semblance.heads.neighbours import vote
 from semblance.learning.devices import keep_pages
-from semblance.space.choose import choose
-from semblance.space.columns import label_kind
+from semblance.space.choose import candidates, choose
 from semblance.space.fit import Progress
-from semblance.space.model import Model
 from semblance.space.plan import plan
 from semblance.space.progress import watched
 from semblance.space.show import ranking_html
+from semblance.space.tasks import Task, task_of
 from semblance.space.training import train
 
 EPOCHS = 20
-NEIGHBOURS = 5
-RAW = "raw input"
-METRICS = {"class": "knn5", "number": "r2", "classes": "f1", "none": "view_recall1"}
+STEPS = 200  # epochs where an epoch is one step over the whole structure
+BASELINES = ("raw input", "neighbourhoods", "popularity")
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """rows: one a method, best first, {recipe, metric, value, low, high, seeds, seconds}; tests: every method
+    """rows: one a method, best first, {recipe, metric, value, low, high, seeds, seconds, measures}; tests: every method
     against the best, {a, b, difference, low, high, p, p_holm}, by a paired bootstrap over (seed, test unit),
     Holm-corrected."""
 
@@ -72,7 +65,7 @@ class Ranking:
         figure = Drawn(figsize=(7, 0.9 + 0.42 * len(self.rows)), layout="constrained")
         axes = figure.subplots()
         for place, row in enumerate(reversed(self.rows)):
-            raw = row["recipe"] == RAW
+            raw = row["recipe"] in BASELINES
             axes.errorbar(
                 row["value"],
                 place,
@@ -118,13 +111,16 @@ def rank(
     split: int | str | None = None,
     directed: bool | None = None,
     nodes: str | Path | None = None,
+    task: str | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Ranking:
     """Train each recipe (default: the domain's rank set, without those whose needs the data does not meet) with `seeds`
-    seeds at one budget: `epochs` (default 20) or `seconds` a run. `settings` maps a recipe to its settings. Says the
-    expected total first; finished runs in `out` (default NAME.rank) are not run again unless `resume` is False."""
+    seeds at one budget: `epochs` (default 20; 200 where an epoch is one step over a whole graph) or `seconds` a run. task:
+    what is asked (labels, views, links, hyperedges, recommendation; see tasks.py), without it what the data suggests.
+    `settings` maps a recipe to its settings. Says the expected total first; finished runs in `out` (default NAME.rank) are
+    not run again unless `resume` is False."""
     say = say or (lambda line: None)
     if seeds < 1:
         raise SemblanceError(f"seeds is {seeds}: give one seed or more")
@@ -132,18 +128,12 @@ def rank(
     reading: dict[str, Any] = {"domain": domain, "label": label, "id_column": id_column, "size": size}
     reading |= {"split": split, "directed": directed, "nodes": nodes}
     dataset = load_data(data, seed=seed, progress=progress, **reading)
-    names = list(recipes) if recipes else rank_set(dataset)
-    if not len(dataset.splits["test"]):
-        raise SemblanceError("the data has no test units to rank on: give more items, or splits of its own")
-    kind = label_kind(dataset)
-    if kind == "none" and dataset.domain != "images":
-        raise SemblanceError(
-            f"{dataset.domain} without labels have nothing to be ranked by (images have other views): name the column of "
-            "labels by --label"
-        )
+    asked = task_of(dataset, task, seed)
+    names = list(recipes) if recipes else candidates(dataset)
     given = settings or {}
     chosen = {name: choose(dataset, name, given.get(name, {}))[2] for name in dict.fromkeys(names)}
-    budget = EPOCHS if epochs is None and seconds is None else epochs
+    dataset = asked.learn
+    budget = usual_epochs(dataset) if epochs is None and seconds is None else epochs
     folder = Path(out) if out is not None else Path(f"{dataset.name or 'data'}.rank")
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "runs.jsonl"
@@ -168,13 +158,15 @@ def rank(
             kept = f"{len(done)} finished runs are kept in {folder}; rank again with the same words to go on"
             stopped.args = (f"stopped during {name}, seed {run_seed}; {kept}",)
             raise
+        found = asked.measures(model)
         line = {
             "schema": 1,
             "key": _key(dataset, name, given, run_seed, budget, seconds),
             "recipe": name,
             "seed": run_seed,
             "seconds": round(time.monotonic() - begun, 2),
-            "scores": [round(float(v), 6) for v in _scores(dataset, model, kind)],
+            "scores": [round(float(v), 6) for v in found[asked.metric]],
+            "measures": {k: round(float(v.mean()), 6) for k, v in found.items()},
         }
         with log.open("a") as file:
             file.write(json.dumps(line) + "\n")
@@ -185,25 +177,34 @@ def rank(
         name: [done[_key(dataset, name, given, s, budget, seconds)] for s in range(seed, seed + seeds)]
         for name in chosen
     }
-    ranking = _ranking(runs, _raw_scores(dataset, kind), METRICS[kind], seed, folder)
+    ranking = _ranking(runs, asked, seed, folder)
     ranking.plot(folder / "rank.png")
     return ranking
 
 
-def _ranking(
-    runs: Mapping[str, Sequence[Mapping[str, Any]]], raw: np.ndarray | None, metric: str, seed: int, folder: Path
-) -> Ranking:
+def usual_epochs(dataset: Loaded) -> int:
+    """The budget of a run where none is given."""
+    return STEPS if getattr(dataset, "whole", False) else EPOCHS
+
+
+def _ranking(runs: Mapping[str, Sequence[Mapping[str, Any]]], task: Task, seed: int, folder: Path) -> Ranking:
     """Rows with intervals, best first, and the paired tests, from the finished runs."""
     scores = {name: np.array([run["scores"] for run in each]) for name, each in runs.items()}
     seeds = len(next(iter(scores.values())))
-    if raw is not None:
-        scores[RAW] = np.repeat(raw[None], seeds, axis=0)
+    beside = task.beside()
+    if beside is not None:
+        scores[task.baseline] = np.repeat(beside[None], seeds, axis=0)
     rows: list[dict[str, Any]] = []
     for name, table in scores.items():
         value, low, high = bootstrap_mean(table, seed=seed)
-        seconds = float(np.mean([run["seconds"] for run in runs[name]])) if name in runs else 0.0
-        row = {"recipe": name, "metric": metric, "value": value, "low": low, "high": high}
-        rows.append({**row, "seeds": seeds, "seconds": round(seconds, 2)})
+        each = runs.get(name, ())
+        row = {"recipe": name, "metric": task.metric, "value": value, "low": low, "high": high, "seeds": seeds}
+        row["seconds"] = round(float(np.mean([run["seconds"] for run in each])), 2) if each else 0.0
+        row["measures"] = {
+            k: round(float(np.mean([run["measures"][k] for run in each])), 6)
+            for k in (each[0]["measures"] if each else ())
+        }
+        rows.append(row)
     rows.sort(key=lambda row: -row["value"])
     return Ranking(rows, compare_rows({row["recipe"]: scores[row["recipe"]] for row in rows}, seed=seed), folder)
 
@@ -255,56 +256,3 @@ def _expected(
         }
         minutes = sum(each[name] for name, _ in todo)
     return f"{len(todo)} runs to go, about {minutes:.1f} minutes in all"
-
-
-def _scores(dataset: Loaded, model: Model, kind: str) -> np.ndarray:
-    """[test units], each unit's score."""
-    if kind == "none":
-        return _view_hits(dataset, model)
-    train_z, test_z = (model.embed(dataset, dataset.splits[part]) for part in ("train", "test"))
-    return _neighbour_scores(dataset, train_z, test_z, kind, model.geometry.name)
-
-
-def _raw_scores(dataset: Loaded, kind: str) -> np.ndarray | None:
-    """The better of the raw input as it is and standardised; None without labels, where views of an input need a
-    model."""
-    if kind == "none":
-        return None
-    train_x, test_x = (dataset.raw(dataset.splits[part]) for part in ("train", "test"))
-    mean, std = train_x.mean(0), train_x.std(0)
-    std[std < 1e-6] = 1
-    both = [
-        _neighbour_scores(dataset, train_x, test_x, kind, "cosine"),
-        _neighbour_scores(dataset, (train_x - mean) / std, (test_x - mean) / std, kind, "cosine"),
-    ]
-    return max(both, key=lambda s: float(s.mean()))
-
-
-def _neighbour_scores(dataset: Loaded, train_z: np.ndarray, test_z: np.ndarray, kind: str, geometry: str) -> np.ndarray:
-    labels = dataset.targets["labels"]
-    train_y, test_y = labels[dataset.splits["train"]], labels[dataset.splits["test"]]
-    known = (
-        train_y >= 0 if kind == "class" else np.isfinite(train_y) if kind == "number" else np.ones(len(train_y), bool)
-    )
-    k = min(NEIGHBOURS, int(known.sum()))
-    index, similarity = neighbours(test_z, train_z[known], k, geometry)
-    near = train_y[known][index]
-    if kind == "class":
-        votes = vote(near, similarity, len(dataset.classes))
-        return (votes.argmax(1).numpy() == test_y)[test_y >= 0].astype(float)
-    if kind == "number":
-        known_test = np.isfinite(test_y)
-        error = (near.mean(1) - test_y)[known_test] ** 2
-        return 1 - error / test_y[known_test].var()
-    guess = near.mean(1) > 0.5
-    both = (guess & test_y).sum(1)
-    return 2 * both / np.maximum(guess.sum(1) + test_y.sum(1), 1)
-
-
-def _view_hits(dataset: Loaded, model: Model) -> np.ndarray:
-    """[test units]: is the second view of a unit nearest to its first, among all second views?"""
-    assert isinstance(dataset, ArrayDataset), "only images are ranked without labels"
-    rows = dataset.splits["test"]
-    first, second = model.embed_views(dataset, rows)
-    index, _ = neighbours(first, second, 1, model.geometry.name)
-    return (index[:, 0] == np.arange(len(rows))).astype(float)

@@ -9,7 +9,7 @@ import pytest
 from semblance.data.dataset import ArrayDataset
 from semblance.data.load import load
 from semblance.errors import Interrupted, SemblanceError
-from semblance.space.rank import RAW, rank
+from semblance.space.rank import BASELINES, rank
 
 
 def vectors(noise: float = 0.6) -> ArrayDataset:
@@ -28,7 +28,7 @@ def pictures(labelled: bool = True) -> ArrayDataset:
 
 def test_ready_vectors_rank_level_with_themselves(tmp_path: Path) -> None:
     found = rank(vectors(), ["as-is"], seeds=2, out=tmp_path / "r")
-    assert {row["recipe"] for row in found.rows} == {"as-is", RAW}
+    assert {row["recipe"] for row in found.rows} == {"as-is", BASELINES[0]}
     as_is = next(row for row in found.rows if row["recipe"] == "as-is")
     assert as_is["low"] <= as_is["value"] <= as_is["high"]
     assert found.rows == sorted(found.rows, key=lambda row: -row["value"])
