@@ -83,5 +83,5 @@ def test_training_brings_linked_nodes_together():
         loss.backward()
         optimizer.step()
         accuracy.append(metrics["accuracy"])
-    assert sum(accuracy[:5]) / 5 < 0.8
+    assert accuracy[0] < 0.7
     assert sum(accuracy[-5:]) / 5 > 0.95
