@@ -94,12 +94,11 @@ def filters(rng: np.random.Generator, table: pa.Table) -> Iterator[str]:
 def arms(part: Part, window: Window, share: int) -> list[Step]:
     """All that calibration trusts with the share in this window, the exact scan first."""
     plan = (part.plans if window.blocks is None else part.masked)[window.order]
-    width = window.end - window.start
     found = [Step(0, 0, 0, 0.0)]
     octave = plan.octave(window.matches) if plan.needs else 0
     for (size, probes), depths in plan.needs.items():
         depth = depths[octave][0][share]
-        if depth != NEVER and not (probes and window.matches < width):
+        if depth != NEVER and not (probes and math.isinf(plan.listed[size][0])):
             found.append(Step(size, probes, depth, 0.0))
     return found
 

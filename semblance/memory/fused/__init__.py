@@ -2,6 +2,7 @@
 
 codes.py       vectors in four bits a sub-quantiser
 files.py       a part in a folder, and back as memory maps
+conjunction.py a condition as stretches of orders joined by and, or and not, for compiled code
 kernels.py     a search in one compiled call: exact, by codes, by inverted lists
 lists.py       inverted lists whose rows ascend
 orders.py      rows in the order of an attribute: a condition on it is a stretch

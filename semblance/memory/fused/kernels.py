@@ -7,10 +7,11 @@ In flat space the best get the score -|q - x|^2 / 2 in the end, which is exact w
     windowed     one query in the stretch of an order that a closed interval of values is
     nested       the same for one whole number of an attribute and an interval of another's values
     whole        the same without a condition
+    combined     the same for any condition that `conjunction.py` makes of stretches by and, or and not
     answer       the best of a stretch: all rows measured; or its codes scanned and the best `depth` measured; or the
                  codes of the inverted lists nearest the query, each cut to the stretch
 
-The first three take a query [d'] (d' >= d, zeros behind d), fill keys and distances [k], nearest first, and return how
+The first four take a query [d'] (d' >= d, zeros behind d), fill keys and distances [k], nearest first, and return how
 many there are, -1 for a query that holds NaN or infinity; the others take queries [Q, d'] and fill scores and rows
 [Q, k], best first, and how many there are [Q]. A stretch is [start, end) of positions in an order; `words` holds a bit
 for each position that may come in, from block `first` on, or is empty where all may.
@@ -34,7 +35,7 @@ from numba import carray, types
 from numba.extending import intrinsic, register_jitable
 from numpy.typing import NDArray
 
-from semblance.memory.fused.shuffle import ROWS, choose, fetch_ahead, lowest_bit, scorer
+from semblance.memory.fused.shuffle import ROWS, bits_set, choose, fetch_ahead, lowest_bit, scorer, within
 
 DEEPEST = 4096
 """The most rows that are measured again."""
@@ -43,6 +44,12 @@ MOST = 128
 ALL, LOWER = np.uint64(0xFFFFFFFFFFFFFFFF), np.uint64(0xFFFFFFFF)
 ZERO = np.int64(0)
 """A plain 0 is a type of its own to numba, for which it compiles every function once more."""
+LEAST, ABOVE, MOST_TO, BELOW, OPEN, NULLS = range(6)
+"""Where a leaf's stretch begins (from a value on, above it) and ends (up to it, below it), or at no value."""
+OTHER, SINGLE, UNION = range(3)
+"""A conjunct is a stretch, a union of stretches of one column, or anything else."""
+PUT, MEET, JOIN, MEET_TOP, JOIN_TOP = range(5)
+"""A program puts a leaf on top of others, joins one with the top by and, by or, or the two on top."""
 score_block = scorer(choose())
 NO_WORDS = np.empty(0, np.uint64)
 FAST = {"reassoc", "contract", "nsz"}
@@ -95,16 +102,17 @@ class Frame(NamedTuple):
     best: Any  # [1, MOST] float32
     rows: Any  # [1, MOST] int32
     found: Any  # [1] int64
+    spans: Any  # [1, 2] int64
 
 
 KINDS = (
     np.float32, np.float32, np.int32, np.uint8, np.float32, np.float32, np.float32, np.float32, np.int32, np.int64,
-    np.int64, np.uint8, np.uint8, np.uint16, np.uint64, np.uint64, np.int32, np.float32, np.int32, np.int64,
+    np.int64, np.uint8, np.uint8, np.uint16, np.uint64, np.uint64, np.int32, np.float32, np.int32, np.int64, np.int64,
 )  # fmt: skip
 
 
 def frame(arrays: Frame) -> NDArray[np.int64]:
-    """The addresses and shapes of the arrays, which have to live as long: [20, 4]."""
+    """The addresses and shapes of the arrays, which have to live as long: [21, 4]."""
     held = np.zeros((len(KINDS), 4), np.int64)
     for line, array, kind, name in zip(held, arrays, KINDS, Frame._fields, strict=True):
         if array.dtype != kind or not array.flags.c_contiguous:
@@ -148,6 +156,7 @@ def _opened(f):
         carray(_pointer(f[17, 0]), (f[17, 1], f[17, 2]), np.float32),
         carray(_pointer(f[18, 0]), (f[18, 1], f[18, 2]), np.int32),
         carray(_pointer(f[19, 0]), f[19, 1], np.int64),
+        carray(_pointer(f[20, 0]), (f[20, 1], f[20, 2]), np.int64),
     )
 
 
@@ -204,6 +213,223 @@ def whole(query, frames, steps, item_keys, flat, keys, distances):
     return _one_answer(query, frames, len(item_keys), ZERO, len(item_keys), steps, item_keys, flat, keys, distances)
 
 
+@compiled
+def combined(
+    query, framed, columns, leaves, ends, conjuncts, program, steps, places, words, item_keys, flat, keys, distances
+):
+    """The nearest of the rows for which all of some conjuncts are true.
+
+    framed [columns, sizes, 21, 4]; columns [columns, 6]: where its values are (ascending), how many, whether they are
+    floats, where its order's rows are and each row's place among them (int32, -1 for null, whole blocks), the order's
+    length; column 0 is the natural one, of which rows and places are the same.
+    leaves [leaves, 5]: column, the sides LOW and HIGH on which its two ends are looked for, negated, nulls fail;
+    ends [leaves, 2]: int64, or the bits of float64. A leaf is a stretch of its column's order, or all the others.
+    conjuncts [conjuncts, 4]: their lines of the program, kind, column; program [lines, 2]: what is done, leaf.
+    steps [columns, octave of the width, octave of the matches, 3]. Room to work in: places [2, leaves + 1, 2], words
+    [depth of the program + 1, blocks].
+
+    The rows are looked for in the shortest of the stretches that the conjuncts confine them to: a window of the natural
+    order, or a union of stretches of another one, those of a single value cut to the window. What other conjuncts say of
+    these rows becomes a word of bits for each block. A union in the natural order is such a conjunct.
+    """
+    square = np.float32(0)
+    for j in range(len(query)):
+        square += query[j] * query[j]
+    if not square < np.inf:  # NaN is not less either
+        return -1
+    located, spans = places[0], places[1]
+    _locate(columns, leaves, ends, conjuncts, program, located)
+    start, end = ZERO, len(item_keys)
+    for c in range(len(conjuncts)):
+        if conjuncts[c, 2] == SINGLE and conjuncts[c, 3] == 0:
+            leaf = program[conjuncts[c, 0], 1]
+            start, end = max(start, located[leaf, 0]), min(end, located[leaf, 1])
+    width, chosen, cut, held = max(ZERO, end - start), np.int64(-1), True, np.int64(1)
+    for c in range(len(conjuncts)):
+        if conjuncts[c, 2] != OTHER and not (conjuncts[c, 2] == SINGLE and conjuncts[c, 3] == 0):
+            count, wide, whole_cut = _united(c, columns, conjuncts, program, located, start, end, len(item_keys), spans)
+            if wide < width:
+                width, chosen, cut, held = wide, np.int64(c), whole_cut, count
+    if width == 0:
+        return 0
+    column = ZERO
+    if chosen < 0:
+        spans[0, 0], spans[0, 1] = start, end
+    else:
+        column = conjuncts[chosen, 3]
+        _united(chosen, columns, conjuncts, program, located, start, end, len(item_keys), spans)
+    spans = spans[:held]
+    asked, buffer = False, np.empty(ROWS, np.int32)
+    for c in range(len(conjuncts)):
+        single, own = conjuncts[c, 2] == SINGLE, conjuncts[c, 3]
+        sure = own == 0 and cut if own != column else chosen < 0 or conjuncts[chosen, 2] == SINGLE
+        if c != chosen and not (single and sure):
+            first, last = conjuncts[c, 0], conjuncts[c, 1]
+            if asked and last - first == 1:
+                _tested(MEET, program[first, 1], column, columns, leaves, located, spans, words[0], buffer)
+            else:
+                free = words[1:] if asked else words
+                _evaluated(program[first:last], column, columns, leaves, located, spans, free, buffer)
+                if asked:
+                    _joined(MEET_TOP, spans, words[0], words[1])
+            asked = True
+    matches = width
+    if asked:
+        matches = ZERO
+        for at in range(held):
+            for block in range(spans[at, 0] // ROWS, -(-spans[at, 1] // ROWS)):
+                matches += bits_set(words[0, block] & _edges(block, spans[at, 0], spans[at, 1]))
+    if matches == 0:
+        return 0
+    most, length = steps.shape[1], columns[column, 5]
+    size, probes, depth = steps[column, _octave(length, width, most), _octave(length, matches, most)]
+    f = _opened(framed[column, size])
+    allowed = words[0] if asked else words[0, :0]
+    return _named(query, square, f, probes, depth, spans, allowed, item_keys, flat, keys, distances)
+
+
+@inner
+def _locate(columns, leaves, ends, conjuncts, program, located):
+    """The stretches [leaves, 2] of the leaves; those of conjuncts on one column become what they share."""
+    for leaf in range(len(leaves)):
+        column, low, high = leaves[leaf, 0], leaves[leaf, 1], leaves[leaf, 2]
+        count = columns[column, 1]
+        if columns[column, 2]:
+            reals = carray(_pointer(columns[column, 0]), count, np.float64)
+            start, end = _ends(reals, ends[leaf].view(np.float64), low, high)
+        else:
+            start, end = _ends(carray(_pointer(columns[column, 0]), count, np.int64), ends[leaf], low, high)
+        if low == NULLS:
+            start, end = (count, columns[column, 5]) if column == 0 else (-1, ZERO)
+        located[leaf, 0], located[leaf, 1] = start, max(start, end)
+    for c in range(len(conjuncts)):
+        for other in range(c):
+            if conjuncts[c, 2] == SINGLE and conjuncts[other, 2] == SINGLE and conjuncts[c, 3] == conjuncts[other, 3]:
+                one, two = located[program[conjuncts[c, 0], 1]], located[program[conjuncts[other, 0], 1]]
+                start = max(one[0], two[0])
+                end = max(start, min(one[1], two[1]))
+                one[0], one[1], two[0], two[1] = start, end, start, end
+
+
+@inner
+def _ends(values, ends, low, high):
+    """The stretch of ascending values from one end to the other."""
+    start, end = ZERO, len(values)
+    if low == LEAST:
+        start = np.searchsorted(values, ends[0], side="left")
+    elif low == ABOVE:
+        start = np.searchsorted(values, ends[0], side="right")
+    if high == MOST_TO:
+        end = np.searchsorted(values, ends[1], side="right")
+    elif high == BELOW:
+        end = np.searchsorted(values, ends[1], side="left")
+    return start, end
+
+
+@inner
+def _united(c, columns, conjuncts, program, located, start, end, count, spans):
+    """The stretches of a conjunct that is a union: how many, their rows, and whether all were cut to rows [start, end)."""
+    column, cut, held = conjuncts[c, 3], True, ZERO
+    for line in range(conjuncts[c, 0], conjuncts[c, 1]):
+        low, high = located[program[line, 1], 0], located[program[line, 1], 1]
+        if high > low and (start > 0 or end < count):
+            values = carray(_pointer(columns[column, 0]), columns[column, 1], np.int64)
+            if values[low] == values[high - 1]:  # floats are equal if and only if their bits are, but for zeros
+                rows = carray(_pointer(columns[column, 3]), columns[column, 1], np.int32)[low:high]
+                low, high = low + np.searchsorted(rows, start), low + np.searchsorted(rows, end)
+            else:
+                cut = False
+        if high > low:  # put where it belongs
+            at = held
+            while at > 0 and spans[at - 1, 0] > low:
+                spans[at, 0], spans[at, 1] = spans[at - 1, 0], spans[at - 1, 1]
+                at -= 1
+            spans[at, 0], spans[at, 1] = low, high
+            held += 1
+    kept, width = ZERO, ZERO
+    for place in range(held):
+        low, high = spans[place, 0], spans[place, 1]
+        if kept > 0 and low <= spans[kept - 1, 1]:
+            high = max(high, spans[kept - 1, 1])
+            width += high - spans[kept - 1, 1]
+            spans[kept - 1, 1] = high
+        else:
+            spans[kept, 0], spans[kept, 1] = low, high
+            width += high - low
+            kept += 1
+    return kept, width, cut
+
+
+@inner
+def _evaluated(program, column, columns, leaves, located, spans, words, buffer):
+    """Runs a conjunct's lines over the blocks of stretches: its bits in words[0]."""
+    top = np.int64(-1)
+    for line in range(len(program)):
+        what, leaf = program[line]
+        if what == PUT:
+            top += 1
+        if what in (MEET_TOP, JOIN_TOP):
+            top -= 1
+            _joined(what, spans, words[top], words[top + 1])
+        else:
+            _tested(what, leaf, column, columns, leaves, located, spans, words[top], buffer)
+
+
+@inner
+def _joined(what, spans, words, others):
+    for at in range(len(spans)):
+        for block in range(spans[at, 0] // ROWS, -(-spans[at, 1] // ROWS)):
+            if what == MEET_TOP:
+                words[block] &= others[block]
+            else:
+                words[block] |= others[block]
+
+
+@inner
+def _tested(what, leaf, column, columns, leaves, located, spans, words, buffer):
+    """Puts a leaf's bits into words, or joins them with what is there, by the positions of `column`'s order."""
+    own, negated, nulls_fail = leaves[leaf, 0], leaves[leaf, 3], leaves[leaf, 4]
+    low, high, count = located[leaf, 0], located[leaf, 1], columns[own, 1]
+    length, spot = columns[column, 1], buffer.ctypes.data
+    rows = carray(_pointer(columns[column, 3]), length if column > 0 else ZERO, np.int32)
+    ranks = carray(_pointer(columns[own, 4]), columns[0, 5] if own > 0 else ZERO, np.int32)
+    for at in range(len(spans)):
+        for block in range(spans[at, 0] // ROWS, -(-spans[at, 1] // ROWS)):
+            if what == MEET and words[block] == 0:
+                continue
+            if own == column:
+                word, held = _bits(block, low, high), _bits(block, ZERO, count)
+            else:
+                begin = block * ROWS
+                if column == 0:
+                    address = columns[own, 4] + 4 * begin
+                elif own == 0 and begin + ROWS <= length:
+                    address = columns[column, 3] + 4 * begin
+                else:
+                    address = spot
+                    for j in range(min(ROWS, length - begin)):
+                        buffer[j] = ranks[rows[begin + j]] if own > 0 else rows[begin + j]
+                word, held = within(address, low, high - low), within(address, ZERO, count)
+            if negated:
+                word = ~word
+            if nulls_fail:
+                word &= held
+            if what == PUT:
+                words[block] = word
+            elif what == MEET:
+                words[block] &= word
+            else:
+                words[block] |= word
+
+
+@inner
+def _bits(block, start, end):
+    """A bit for each position of a block that lies in [start, end), wherever that is."""
+    if end <= block * ROWS or start >= (block + 1) * ROWS or end <= start:
+        return np.uint64(0)
+    return _edges(block, start, end)
+
+
 @inner
 def _one_answer(query, frames, length, start, end, steps, item_keys, flat, keys, distances):
     square = np.float32(0)
@@ -213,10 +439,16 @@ def _one_answer(query, frames, length, start, end, steps, item_keys, flat, keys,
         return -1
     size, probes, depth = steps[_octave(length, end - start, len(steps))]
     f = _opened(frames[size])
+    f.spans[0, 0], f.spans[0, 1] = start, end
+    return _named(query, square, f, probes, depth, f.spans, f.keys[:0], item_keys, flat, keys, distances)
+
+
+@inner
+def _named(query, square, f, probes, depth, spans, words, item_keys, flat, keys, distances):
+    """Answers one query: item keys and distances; how many there are."""
     shape = 1, len(keys)
     best, rows = f.best[0, : len(keys)].reshape(shape), f.rows[0, : len(keys)].reshape(shape)
-    queries, no_words = query.reshape((1, len(query))), f.keys[:0]
-    _answer(queries, frames[size], probes, depth, start, end, no_words, ZERO, best, rows, f.found)
+    _answer(query.reshape((1, len(query))), f, probes, depth, spans, words, ZERO, best, rows, f.found)
     for at in range(f.found[0]):
         keys[at] = item_keys[rows[0, at]]
         if flat:
@@ -238,22 +470,30 @@ def _octave(length, width, most):
 @compiled
 def answer(queries, frame, probes, depth, start, end, words, first, best, rows, found):
     """The best of a stretch. depth 0 measures all its rows, probes 0 scans all its codes."""
-    _answer(queries, frame, probes, depth, start, end, words, first, best, rows, found)
+    f = _opened(frame)
+    f.spans[0, 0], f.spans[0, 1] = start, end
+    _answer(queries, f, probes, depth, f.spans, words, first, best, rows, found)
 
 
 @inner
-def _answer(queries, frame, probes, depth, start, end, words, first, best, rows, found):
-    f = _opened(frame)
-    k = best.shape[1]
+def _answer(queries, f, probes, depth, spans, words, first, best, rows, found):
+    """The best of several stretches, ascending; lists are looked into only where there is one of them."""
+    k, start, end = best.shape[1], spans[0, 0], spans[len(spans) - 1, 1]
     for i in range(len(queries)):
         query = queries[i]
         if depth == 0:
+            kept = ZERO
             if len(words):
-                found[i] = _exact_allowed(query, k, start, end, words, first, f, best[i], rows[i])
+                kept = _exact_allowed(query, k, spans, words, first, f, best[i], rows[i])
             elif len(f.order):
-                found[i] = _exact_rows(query, k, ZERO, f.order[start:end], f.vectors, f.bias, best[i], rows[i])
+                for at in range(len(spans)):
+                    chosen = f.order[spans[at, 0] : spans[at, 1]]
+                    kept = _exact_rows(query, k, kept, chosen, f.vectors, f.bias, best[i], rows[i])
             else:
-                found[i] = _exact_range(query, k, start, end, f.vectors, f.bias, best[i], rows[i])
+                for at in range(len(spans)):
+                    low, high = spans[at, 0], spans[at, 1]
+                    kept = _exact_range(query, k, kept, low, high, f.vectors, f.bias, best[i], rows[i])
+            found[i] = kept
             _settle(query, f.vectors, f.bias, best[i], rows[i], found[i])
             continue
         held = 0
@@ -261,7 +501,7 @@ def _answer(queries, frame, probes, depth, start, end, words, first, best, rows,
             held = _probed(query, depth, probes, start, end, words, first, f)
         # Where the lists hold too few rows that may come in, more may lie elsewhere.
         if held < min(depth, end - start):
-            held = _scanned(query, depth, start, end, words, first, f)
+            held = _scanned(query, depth, spans, words, first, f)
         found[i] = _exact_rows(query, k, ZERO, f.chosen[:held], f.vectors, f.bias, best[i], rows[i])
         _settle(query, f.vectors, f.bias, best[i], rows[i], found[i])
 
@@ -298,8 +538,8 @@ def code_scores(query, frame, start, end, scores):
 
 
 @inner
-def _exact_range(query, k, start, end, vectors, bias, best, rows):
-    kept, row = ZERO, start
+def _exact_range(query, k, kept, start, end, vectors, bias, best, rows):
+    row = start
     width, base = vectors.shape[1] * 4, vectors.ctypes.data
     while row + 4 <= end:
         # The processor foresees what is read in a row, but not beyond a page.
@@ -322,19 +562,21 @@ def _exact_range(query, k, start, end, vectors, bias, best, rows):
 
 
 @inner
-def _exact_allowed(query, k, start, end, words, first, f, best, rows):
-    """Measures the rows of a stretch that may come in, as many at a time as there is room for."""
+def _exact_allowed(query, k, spans, words, first, f, best, rows):
+    """Measures the rows of stretches that may come in, as many at a time as there is room for."""
     kept, held = ZERO, ZERO
-    for block in range(start // ROWS, -(-end // ROWS)):
-        word = words[block - first] & _edges(block, start, end)
-        while word:
-            position = block * ROWS + np.int64(lowest_bit(word))
-            word &= word - np.uint64(1)
-            f.chosen[held] = f.order[position] if len(f.order) else position
-            held += 1
-        if held > DEEPEST - ROWS:
-            kept = _exact_rows(query, k, kept, f.chosen[:held], f.vectors, f.bias, best, rows)
-            held = ZERO
+    for at in range(len(spans)):
+        start, end = spans[at, 0], spans[at, 1]
+        for block in range(start // ROWS, -(-end // ROWS)):
+            word = words[block - first] & _edges(block, start, end)
+            while word:
+                position = block * ROWS + np.int64(lowest_bit(word))
+                word &= word - np.uint64(1)
+                f.chosen[held] = f.order[position] if len(f.order) else position
+                held += 1
+            if held > DEEPEST - ROWS:
+                kept = _exact_rows(query, k, kept, f.chosen[:held], f.vectors, f.bias, best, rows)
+                held = ZERO
     return _exact_rows(query, k, kept, f.chosen[:held], f.vectors, f.bias, best, rows)
 
 
@@ -367,28 +609,30 @@ def _exact_rows(query, k, kept, chosen, vectors, bias, best, rows):
 
 
 @inner
-def _scanned(query, depth, start, end, words, first, f):
-    """Scans a stretch by its codes: the `depth` best rows go to `chosen`; how many there are."""
+def _scanned(query, depth, spans, words, first, f):
+    """Scans stretches by their codes: the `depth` best rows go to `chosen`; how many there are."""
     keys, scores, pairs = f.keys, f.scores, f.blocks.shape[1]
     _tabulate(query, f.books, f.book_bias, f.table)
     base, table = f.blocks.ctypes.data, f.table.ctypes.data
     held, least, room = ZERO, np.uint16(0), 2 * depth
-    for block in range(start // ROWS, -(-end // ROWS)):
-        word = _edges(block, start, end)
-        if len(words):
-            word &= words[block - first]
-        if word == 0:
-            continue
-        hits = score_block(base + block * pairs * ROWS, table, pairs, word, least, scores.ctypes.data)
-        while hits:
-            place = lowest_bit(hits)
-            hits &= hits - np.uint64(1)
-            score = scores[place]
-            if score >= least:
-                keys[held] = (np.uint64(score) << np.uint64(32)) | np.uint64(block * ROWS + np.int64(place))
-                held += 1
-                if held == room:
-                    held, least = depth, _halve(keys, held, depth)
+    for at in range(len(spans)):
+        start, end = spans[at, 0], spans[at, 1]
+        for block in range(start // ROWS, -(-end // ROWS)):
+            word = _edges(block, start, end)
+            if len(words):
+                word &= words[block - first]
+            if word == 0:
+                continue
+            hits = score_block(base + block * pairs * ROWS, table, pairs, word, least, scores.ctypes.data)
+            while hits:
+                place = lowest_bit(hits)
+                hits &= hits - np.uint64(1)
+                score = scores[place]
+                if score >= least:
+                    keys[held] = (np.uint64(score) << np.uint64(32)) | np.uint64(block * ROWS + np.int64(place))
+                    held += 1
+                    if held == room:
+                        held, least = depth, _halve(keys, held, depth)
     if held > depth:
         _halve(keys, held, depth)
         held = depth

@@ -77,7 +77,7 @@ def words(allowed: NDArray[np.bool_], start: int) -> tuple[NDArray[np.uint64], i
 
 
 def frames(order: Order, rows: Rows) -> tuple[NDArray[np.int64], list[Any]]:
-    """What kernels are handed: frames [sizes, 20, 4], with room to work in, and the arrays that have to live as long."""
+    """What kernels are handed: frames [sizes, 21, 4], with room to work in, and the arrays that have to live as long."""
     pairs = max(codes.blocks.shape[1] for codes in order.codes)
     room = (
         np.zeros((pairs, ROWS), np.uint8),
@@ -88,6 +88,7 @@ def frames(order: Order, rows: Rows) -> tuple[NDArray[np.int64], list[Any]]:
         np.zeros((1, MOST), np.float32),
         np.zeros((1, MOST), np.int32),
         np.zeros(1, np.int64),
+        np.zeros((1, 2), np.int64),
     )
     lists = rows.lists if order.natural else rows.lists.none()
     held = []

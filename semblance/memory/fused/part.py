@@ -9,7 +9,7 @@ value and the codes (d = 128: 48 bytes); the natural order has no row numbers, a
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,8 +20,9 @@ from semblance.memory.conditions import And, Condition, columns_of, conjuncts
 from semblance.memory.fused import kernels
 from semblance.memory.fused.codes import Bytes, Quantiser, packed, sizes
 from semblance.memory.fused.lists import list_blocks, make_lists
-from semblance.memory.fused.orders import Order, Rows, frames, sorted_rows, words
+from semblance.memory.fused.orders import Order, Places, Rows, frames, sorted_rows, words
 from semblance.memory.fused.planner import Plan, Step, calibrate, cautious
+from semblance.memory.fused.shuffle import ROWS
 from semblance.memory.masks import Column, Interval, span, true_rows
 from semblance.memory.segments import Floats, Ints
 
@@ -60,6 +61,7 @@ class Part:
             self.width = max([self.width, *(codes.books.shape[0] * codes.books.shape[1] for codes in order.codes)])
         self._local = threading.local()
         self._nothing = np.empty(0, np.uint64)
+        self._ranks: dict[str, Places] = {}
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -103,6 +105,7 @@ class Part:
         ]
         for order in self.orders.values():
             arrays += [order.rows, order.values, *(codes.blocks for codes in order.codes)]
+        arrays += self._ranks.values()
         return sum(array.nbytes for array in arrays) + sum(column.nbytes for column in self.columns.values())
 
     def learn(self, schema: pa.Schema) -> None:
@@ -171,6 +174,27 @@ class Part:
             window.words, window.first, best, rows, found,
         )  # fmt: skip
         return best, rows, found
+
+    def ranks(self, name: str) -> Places:
+        """Each place's position in an order, in whole blocks: -1 where it has none. Kept once it was asked for."""
+        if name not in self._ranks:
+            found = np.full(-(-len(self) // ROWS) * ROWS, -1, np.int32)
+            rows = self.orders[name].rows
+            found[rows] = np.arange(len(rows), dtype=np.int32)
+            self._ranks[name] = found
+        return self._ranks[name]
+
+    def addresses(self, names: Sequence[str]) -> tuple[NDArray[np.int64], list[Any]]:
+        """Columns as `kernels.combined` reads them [columns, 6], and the arrays that have to live as long."""
+        lines, kept = np.zeros((len(names), 6), np.int64), []
+        for line, name in zip(lines, names, strict=True):
+            order = self.orders[name]
+            held = [order.values] if order.natural else [order.values, order.rows, self.ranks(name)]
+            rows, ranks = (0, 0) if order.natural else (held[1].ctypes.data, held[2].ctypes.data)
+            floats = order.values.dtype.kind == "f"
+            line[:] = order.values.ctypes.data, len(order.values), floats, rows, ranks, order.length
+            kept.append(held)
+        return lines, kept
 
     def frames(self, name: str) -> NDArray[np.int64]:
         """What kernels are handed for an order, with this thread's room to work in."""

@@ -72,7 +72,7 @@ class Plan(NamedTuple):
     def step(self, width: int, matches: int, count: int, share: int, blocks: float | None = None) -> Step:
         """The cheapest way to `count` neighbours in a window of `width` rows of which `matches` may come in.
 
-        blocks: how many blocks hold a row that may; lists are only looked into where all rows may.
+        blocks: how many blocks hold a row that may come in. What lists cost is infinite in all but the natural order.
         """
         a, b = self.exact
         if blocks is not None:  # rows here and there are read as those that codes have picked
@@ -85,7 +85,7 @@ class Plan(NamedTuple):
         whole = width / ROWS + 1 if blocks is None else blocks
         for (size, probes), depths in self.needs.items():
             depth = depths[octave][size_of][share]
-            if depth == NEVER or (probes and matches < width):
+            if depth == NEVER:
                 continue
             if probes:
                 a, b, c, d = self.listed[size]
@@ -112,16 +112,35 @@ class Plan(NamedTuple):
             for count in COUNTS
         ]
 
+    def steps(self, share: int) -> NDArray[np.int64]:
+        """Steps for windows in which rows here and there may come in, size, probes and depth: [COUNTS, octave of the
+        width, octave of the matches, 3]."""
+        octaves = max(1, self.length).bit_length()
+        found = np.zeros((len(COUNTS), octaves, octaves, 3), np.int64)
+        for size, count in enumerate(COUNTS):
+            for octave in range(octaves):
+                width = max(1, self.length >> octave)
+                for rarer in range(octave, octaves):
+                    matches = max(1, self.length >> rarer)
+                    # So many blocks would hold a match if matches lay anywhere.
+                    blocks = (width / ROWS + 1) * (1 - (1 - matches / width) ** ROWS)
+                    found[size, octave, rarer] = self.step(width, matches, count, share, blocks)[:3]
+        return found
+
 
 def cautious(plans: Sequence[Plan]) -> dict[tuple[int, int], list[list[list[int]]]]:
-    """What scans need in the hardest of several orders, by octave. Rows that a condition leaves of a stretch may follow
+    """What an arm needs in the hardest of several orders, by octave. Rows that a condition leaves of a stretch may follow
     what the vectors follow, as the windows of one order do and those of another do not."""
     measured = [plan.needs for plan in plans if plan.needs]
     needs: dict[tuple[int, int], list[list[list[int]]]] = {}
-    for size in range(2) if measured else ():
-        octaves = min(len(need[size, 0]) for need in measured)
-        depths = np.array([need[size, 0][:octaves] for need in measured])
-        needs[size, 0] = np.where((depths == NEVER).any(0), NEVER, depths.max(0)).tolist()
+    for key in measured[0] if measured else ():
+        if all(key in need for need in measured):
+            octaves = min(len(need[key]) for need in measured)
+            depths = np.array([need[key][:octaves] for need in measured])
+            hardest = np.where((depths == NEVER).any(0), NEVER, depths.max(0))
+            if key[1]:  # neighbours outside the lists cannot be measured at any depth: the next share is asked for
+                hardest[..., :-1] = hardest[..., 1:]
+            needs[key] = hardest.tolist()
     return needs
 
 
@@ -145,12 +164,12 @@ def calibrate(order: Order, rows: Rows, width: int, seed: int = 0) -> Plan:
     queries = np.zeros((QUERIES, width), np.float32)
     queries[:, : rows.vectors.shape[1]] = rows.vectors[chosen]
     framed, _kept = frames(order, rows)
-    probes = [p for p in PROBES if order.natural and p < len(rows.lists.centres)]
+    probes = [p for p in PROBES if p < len(rows.lists.centres)]
     octaves = [o for o in range(n.bit_length()) if n >> o >= NARROW]
     needs: dict[tuple[int, int], list[list[list[int]]]] = {(s, p): [] for s in range(2) for p in (0, *probes)}
     scanned: dict[int, list[float]] = {p: [] for p in probes}
     places = _places(order, len(rows.vectors))
-    owner = owners(rows.lists) if probes else places
+    owner = owners(rows.lists)[order.rows_of(0, n)] if probes else places
     for octave in octaves:
         window = n >> octave
         starts = rng.integers(0, n - window + 1, QUERIES)
@@ -159,7 +178,9 @@ def calibrate(order: Order, rows: Rows, width: int, seed: int = 0) -> Plan:
             scanned[p].append(float(np.mean(inside[p])))
         for key, found in ranks.items():
             needs[key].append([_depths(found, count, window) for count in COUNTS])
-    return Plan(n, needs if octaves else {}, scanned, *_costs(framed, queries, n, probes, scanned))
+    return Plan(
+        n, needs if octaves else {}, scanned, *_costs(framed, queries, n, probes if order.natural else [], scanned)
+    )
 
 
 def _places(order: Order, count: int) -> Ints:

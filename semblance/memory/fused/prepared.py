@@ -3,23 +3,27 @@
     near = index.prepare("year between ? and ? and category = ?")
     numbers, distances = near(query, 10, 1990, 1999, "cat")
 
-Where the condition is nothing but a window of an attribute with an order (or one value and a window together) and all
-items are indexed in one part, a search is one compiled call that finds the window too.
+Where all items are indexed in one part, a search is one compiled call that finds the rows too: of a condition that is
+nothing but a window of an attribute with an order (or one value and a window together), and of any that joins
+comparisons of such attributes with values by and, or and not.
 """
 
 from __future__ import annotations
 
 import operator
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from semblance.errors import SemblanceError
-from semblance.memory.conditions import Between, Compare, Condition, Parameter, conjuncts
+from semblance.memory.conditions import Between, Compare, Condition, Parameter, conjuncts, parameters_of
 from semblance.memory.fused import kernels
+from semblance.memory.fused.conjunction import Conjunction
 from semblance.memory.fused.part import Part
 from semblance.memory.fused.planner import COUNTS
+from semblance.memory.fused.shuffle import ROWS
 from semblance.memory.segments import Floats, Ints
 
 Answer = tuple[Ints, Floats]
@@ -29,6 +33,55 @@ WHOLE, REAL = np.dtype(np.int64), np.dtype(np.float32)
 
 def quick(part: Part, tree: Condition | None, share: int, flat: bool) -> Quick | None:
     """`search(query, count, *values) -> numbers, distances` in one compiled call, if the condition is of such a kind."""
+    found = _window(part, tree, share, flat)
+    return found if found or tree is None else _combined(part, tree, share, flat)
+
+
+def _combined(part: Part, tree: Condition, share: int, flat: bool) -> Quick | None:
+    """A search for what joins comparisons."""
+    read = Conjunction.of(tree, part.columns, part.orders, part.natural)
+    if read is None or part.width != part.rows.vectors.shape[1]:
+        return None
+    names, ends, many = tuple(read.names), read.ends(), len(parameters_of(tree))
+    leaves, conjuncts, program = read.arrays()
+    columns, kept = part.addresses(names)
+    whole = [part.masked[name].steps(share) for name in names]
+    steps = np.zeros((len(COUNTS), len(whole), *np.max([one.shape[1:3] for one in whole], axis=0), 3), np.int64)
+    for number, one in enumerate(whole):
+        # The octaves of a shorter order end sooner, and compiled code stops at the last of the longest.
+        octaves = [np.minimum(np.arange(most), one.shape[1] - 1) for most in steps.shape[2:4]]
+        steps[:, number] = one[:, octaves[0]][:, :, octaves[1]]
+    few, more = steps
+    keys, blocks, local = part.keys, -(-len(part) // ROWS), threading.local()
+
+    def answer(query: Floats, count: int, *given: Any) -> Answer:
+        if len(given) != many:
+            raise IndexError
+        room = local.__dict__.get("room")
+        if room is None:
+            framed = np.stack([part.frames(name) for name in names])
+            places = np.zeros((2, len(leaves) + 1, 2), np.int64)
+            room = local.room = framed, places, np.zeros((read.depth + 1, blocks), np.uint64), kept
+        near, distances = np.empty(count, WHOLE), np.empty(count, REAL)
+        held = kernels.combined(
+            query, room[0], columns, leaves, ends(given), conjuncts, program, more if count > COUNTS[0] else few, room[1],
+            room[2], keys, flat, near, distances,
+        )  # fmt: skip
+        if held == count:
+            return near, distances
+        return _checked(held, near, distances)
+
+    return answer
+
+
+def _checked(held: int, near: Ints, distances: Floats) -> Answer:
+    if held < 0:
+        raise SemblanceError("the query holds NaN or infinity, which is near nothing: mend it")
+    return near[:held], distances[:held]
+
+
+def _window(part: Part, tree: Condition | None, share: int, flat: bool) -> Quick | None:
+    """A search for a window, a value, both together, or all."""
     asked = conjuncts(tree) if tree is not None else []
     windows = [c for c in asked if isinstance(c, Between) and _asks(c.low) and _asks(c.high)]
     equals = [c for c in asked if isinstance(c, Compare) and c.sign == "=" and _asks(c.value)]
@@ -81,9 +134,7 @@ def quick(part: Part, tree: Condition | None, share: int, flat: bool) -> Quick |
             held = kernels.whole(query, frames(chosen), steps, keys, flat, near, distances)
         if held == count:
             return near, distances
-        if held < 0:
-            raise SemblanceError("the query holds NaN or infinity, which is near nothing: mend it")
-        return near[:held], distances[:held]
+        return _checked(held, near, distances)
 
     if len(values) and len(outer):
         # Compiled code is loaded, or compiled, now and not at the first question.

@@ -166,6 +166,35 @@ def lowest_bit(typing: Any, word: Any) -> Any:
 
 
 @intrinsic
+def bits_set(typing: Any, word: Any) -> Any:
+    """How many bits are set, for compiled code."""
+
+    def generate(context: Any, b: Values, signature: Any, given: Any) -> Values:
+        return b.ctpop(given[0])
+
+    return types.int64(types.uint64), generate
+
+
+@intrinsic
+def within(typing: Any, address: Any, low: Any, width: Any) -> Any:
+    """A bit for each of the 64 int32 at an address that lies in [low, low + width), for compiled code."""
+
+    def generate(context: Any, b: Values, signature: Any, given: Any) -> Values:
+        numbers = ir.VectorType(_int, ROWS)
+
+        def all_of(value: Values) -> Values:
+            first = b.insert_element(_splat(numbers, 0), b.trunc(value, _int), ir.Constant(_int, 0))
+            return _lanes(b, first, first, [0] * ROWS)
+
+        held = b.load(b.inttoptr(given[0], numbers.as_pointer()), align=4)
+        # What lies below is far above once it is taken for a number without a sign: one comparison for both ends.
+        met = b.icmp_unsigned("<", b.sub(held, all_of(given[1])), all_of(given[2]))
+        return b.bitcast(met, _long)
+
+    return types.uint64(types.intp, types.int64, types.int64), generate
+
+
+@intrinsic
 def fetch_ahead(typing: Any, address: Any) -> Any:
     """Asks for the cache line at an address that is read soon, for compiled code."""
 

@@ -86,7 +86,25 @@ def test_rows_under_a_mask_are_planned_by_the_hardest_order() -> None:
     plans = [Plan(1000, needs, {}, [0, 0], [[0, 0, 0, 0]] * 2, []) for needs in (shallow, deep, never)]
     assert cautious(plans[:2]) == deep
     assert cautious(plans[:2])[1, 0][0][0][0] == 70 and cautious(plans)[0, 0][0][1][2] == NEVER
+    lists = {(0, 8): [[[20, 30, 40, 50, 60, 70, NEVER]] * len(COUNTS)]}
+    found = cautious([plans[0]._replace(needs=shallow | lists), plans[1]._replace(needs=deep | lists)])
+    assert found == deep | {(0, 8): [[[30, 40, 50, 60, 70, NEVER, NEVER]] * len(COUNTS)]}
+    assert (
+        cautious([plans[0]._replace(needs=shallow | lists), plans[1]]) == deep
+    )  # lists that one order knows nothing of
     assert cautious([plans[0]._replace(needs={}), plans[0]]) == shallow and cautious([]) == {}
+
+
+def test_steps_for_rows_here_and_there_are_those_of_the_planner() -> None:
+    needs = {(0, 0): [[[100, 300, 300, 300, 400, 500, NEVER]] * len(COUNTS)] * 9}
+    plan = Plan(64_000, needs, {}, [0, 1.0], [[0, 8.0, 1.0, 0]] * 2, [])
+    steps = plan.steps(1)
+    assert steps.shape == (len(COUNTS), 16, 16, 3)
+    assert steps[0, 0, 0].tolist() == [0, 0, 300] == list(plan.step(64_000, 64_000, 10, 1, 1_001)[:3])
+    assert steps[0, 0, 8].tolist() == list(plan.step(64_000, 250, 10, 1, 1_001 * (1 - (1 - 1 / 256) ** 64))[:3])
+    assert (
+        not steps[:, 15].any() and not steps[:, 5, 4].any()
+    )  # few rows are measured; more match than there are: never
 
 
 def test_the_cheapest_arm_that_reaches_the_share_is_taken_and_none_that_does_not() -> None:
@@ -97,7 +115,9 @@ def test_the_cheapest_arm_that_reaches_the_share_is_taken_and_none_that_does_not
     )
     wide = plan.step(64_000, 64_000, 10, 1)
     assert wide[:3] == (0, 8, 40)  # lists: 0.1 of the blocks
-    assert plan.step(64_000, 63_000, 10, 1, blocks=1_000)[:3] == (0, 0, 300)  # a mask: no lists
+    assert plan.step(64_000, 63_000, 10, 1, blocks=1_000)[:3] == (0, 8, 40)
+    bare = plan._replace(listed=[[np.inf, 0.0, 0.0, 0.0]] * 2)  # an order over which no lists lie
+    assert bare.step(64_000, 63_000, 10, 1, blocks=1_000)[:3] == (0, 0, 300)
     assert plan.step(64_000, 200, 10, 1, blocks=150).depth == 0  # 200 rows are measured sooner than 150 blocks scanned
     assert plan.step(64_000, NARROW - 1, 10, 1).depth == 0
     assert plan.step(64_000, 64_000, 10, len(SHARES) - 1).depth == 0
