@@ -40,7 +40,7 @@ TASKS = 4  # ranges of rows a thread gets: who is disturbed leaves some to the o
 # Infinities and nan may come, so no nnan and ninf; products may join sums (contract).
 FAST = {"contract", "nsz", "arcp", "afn", "reassoc"}
 compiled = njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-_FLAGS = ("contract", "nsz")
+FLAGS = ("contract", "nsz")
 _float, _int, _long = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 
 
@@ -61,11 +61,13 @@ def wide_of(width: int) -> tuple[int, ...]:
     return (0,) * (width // 4)
 
 
-def _vector(wide: Any) -> Any:
+def lanes_of(wide: Any) -> Any:
+    """The vector type of a width."""
     return ir.VectorType(_float, 4 * wide.count)
 
 
-def _at(context: Any, b: Any, kind: Any, array: Any, at: Any, vector: Any) -> Any:
+def place_of(context: Any, b: Any, kind: Any, array: Any, at: Any, vector: Any) -> Any:
+    """Where a row of that vector type stands in an array."""
     first = make_array(kind)(context, b, array).data
     return b.bitcast(b.gep(first, [at]), vector.as_pointer())
 
@@ -77,8 +79,9 @@ def _all(b: Any, value: Any, vector: Any) -> Any:
     return b.shuffle_vector(b.insert_element(u, value, ir.Constant(_int, 0)), u, zeros)
 
 
-def _slot(b: Any, acc: Any, wide: Any) -> Any:
-    return b.bitcast(acc, _vector(wide).as_pointer())
+def slot_of(b: Any, acc: Any, wide: Any) -> Any:
+    """A row in registers, as a pointer to its vector."""
+    return b.bitcast(acc, lanes_of(wide).as_pointer())
 
 
 @intrinsic
@@ -86,9 +89,9 @@ def new(typing: Any, wide: Any) -> Any:
     """A row of zeros; the stack slot becomes registers."""
 
     def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
-        slot = cgutils.alloca_once(b, _vector(wide))
+        slot = cgutils.alloca_once(b, lanes_of(wide))
         slot.align = 64
-        b.store(ir.Constant(_vector(wide), [0.0] * (4 * wide.count)), slot, align=64)
+        b.store(ir.Constant(lanes_of(wide), [0.0] * (4 * wide.count)), slot, align=64)
         return b.bitcast(slot, _float.as_pointer())
 
     return types.CPointer(types.float32)(wide), generate
@@ -99,7 +102,7 @@ def clear(typing: Any, wide: Any, acc: Any) -> Any:
     """acc = 0."""
 
     def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
-        b.store(ir.Constant(_vector(wide), [0.0] * (4 * wide.count)), _slot(b, given[1], wide), align=64)
+        b.store(ir.Constant(lanes_of(wide), [0.0] * (4 * wide.count)), slot_of(b, given[1], wide), align=64)
         return context.get_dummy_value()
 
     return types.void(wide, acc), generate
@@ -110,8 +113,8 @@ def get(typing: Any, wide: Any, acc: Any, x: Any, at: Any) -> Any:
     """acc = x[at ...]."""
 
     def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
-        row = b.load(_at(context, b, signature.args[2], given[2], given[3], _vector(wide)), align=4)
-        b.store(row, _slot(b, given[1], wide), align=64)
+        row = b.load(place_of(context, b, signature.args[2], given[2], given[3], lanes_of(wide)), align=4)
+        b.store(row, slot_of(b, given[1], wide), align=64)
         return context.get_dummy_value()
 
     return types.void(wide, acc, x, types.int64), generate
@@ -122,10 +125,10 @@ def add(typing: Any, wide: Any, acc: Any, w: Any, x: Any, at: Any) -> Any:
     """acc += w x[at ...]."""
 
     def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
-        slot = _slot(b, given[1], wide)
-        row = b.load(_at(context, b, signature.args[3], given[3], given[4], _vector(wide)), align=4)
-        row = b.fmul(_all(b, given[2], _vector(wide)), row, flags=_FLAGS)
-        b.store(b.fadd(b.load(slot, align=64), row, flags=_FLAGS), slot, align=64)
+        slot = slot_of(b, given[1], wide)
+        row = b.load(place_of(context, b, signature.args[3], given[3], given[4], lanes_of(wide)), align=4)
+        row = b.fmul(_all(b, given[2], lanes_of(wide)), row, flags=FLAGS)
+        b.store(b.fadd(b.load(slot, align=64), row, flags=FLAGS), slot, align=64)
         return context.get_dummy_value()
 
     return types.void(wide, acc, types.float32, x, types.int64), generate
@@ -136,8 +139,8 @@ def scale(typing: Any, wide: Any, acc: Any, w: Any) -> Any:
     """acc *= w."""
 
     def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
-        slot = _slot(b, given[1], wide)
-        b.store(b.fmul(b.load(slot, align=64), _all(b, given[2], _vector(wide)), flags=_FLAGS), slot, align=64)
+        slot = slot_of(b, given[1], wide)
+        b.store(b.fmul(b.load(slot, align=64), _all(b, given[2], lanes_of(wide)), flags=FLAGS), slot, align=64)
         return context.get_dummy_value()
 
     return types.void(wide, acc, types.float32), generate
@@ -148,8 +151,8 @@ def positive(typing: Any, wide: Any, acc: Any) -> Any:
     """acc = max(acc, 0); nan stays."""
 
     def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
-        slot = _slot(b, given[1], wide)
-        row, none = b.load(slot, align=64), ir.Constant(_vector(wide), [0.0] * (4 * wide.count))
+        slot = slot_of(b, given[1], wide)
+        row, none = b.load(slot, align=64), ir.Constant(lanes_of(wide), [0.0] * (4 * wide.count))
         b.store(b.select(b.fcmp_ordered("<", row, none), none, row), slot, align=64)
         return context.get_dummy_value()
 
@@ -161,10 +164,10 @@ def dot(typing: Any, wide: Any, x: Any, at: Any, y: Any, to: Any) -> Any:
     """x[at ...] . y[to ...]."""
 
     def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
-        vector = _vector(wide)
-        one = b.load(_at(context, b, signature.args[1], given[1], given[2], vector), align=4)
-        two = b.load(_at(context, b, signature.args[3], given[3], given[4], vector), align=4)
-        return reduced(b, b.fmul(one, two, flags=_FLAGS))
+        vector = lanes_of(wide)
+        one = b.load(place_of(context, b, signature.args[1], given[1], given[2], vector), align=4)
+        two = b.load(place_of(context, b, signature.args[3], given[3], given[4], vector), align=4)
+        return reduced(b, b.fmul(one, two, flags=FLAGS))
 
     return types.float32(wide, x, types.int64, y, types.int64), generate
 
@@ -181,9 +184,9 @@ def put(typing: Any, wide: Any, acc: Any, out: Any, at: Any, count: Any) -> Any:
     """out[at : at + count] = acc."""
 
     def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
-        vector = _vector(wide)
-        row = b.load(_slot(b, given[1], wide), align=64)
-        place = _at(context, b, signature.args[2], given[2], given[3], vector)
+        vector = lanes_of(wide)
+        row = b.load(slot_of(b, given[1], wide), align=64)
+        place = place_of(context, b, signature.args[2], given[2], given[3], vector)
         whole = b.icmp_signed(">=", given[4], ir.Constant(_long, vector.count))
         with b.if_else(whole) as (then, otherwise):
             with then:

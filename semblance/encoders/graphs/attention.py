@@ -17,10 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semblance.encoders.graphs.aggregators import activation_named
+from semblance.encoders.graphs.attending import WIDEST, attended
 from semblance.encoders.graphs.message import linear, mapped
 from semblance.errors import SemblanceError, unknown
 from semblance.geometry.graph import Graph
-from semblance.geometry.products import spread
+from semblance.geometry.products import fits, spread
 
 SCORES = ("static", "dynamic", "constant")
 
@@ -59,6 +60,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, graph: Graph) -> Tensor:
         """x: [V, f] -> [V, dim]."""
         graph = self._seen(graph)
+        if self.score == "static" and self.outputs <= WIDEST and fits(x, self.map.weight):
+            return self._fused(x, graph)
         h = mapped(x, self.map.weight, None)
         alpha = F.dropout(self._alpha(x, h, graph), self.dropout, self.training)
         out = spread(graph.rows(), graph.columns(), h, weight=alpha)
@@ -66,6 +69,20 @@ class Attention(nn.Module):
             out = out.view(-1, self.heads, self.outputs).mean(1)
         out = out if self.bias is None else out + self.bias
         return activation_named(self.activation)(out)
+
+    def _fused(self, x: Tensor, graph: Graph) -> Tensor:
+        """The same in one compiled step, where the heads are concatenated with bias and ReLU."""
+        whole, bend = self.concatenate or self.heads == 1, self.activation == "relu"
+        assert self.of_source is not None and self.of_target is not None
+        by_head = self.map.weight.view(self.heads, self.outputs, -1)
+        scores = [torch.einsum("ho,hof->hf", vector, by_head) for vector in (self.of_source, self.of_target)]
+        weight, dropout = torch.cat([self.map.weight, *scores]), self.dropout if self.training else 0.0
+        bias, slope = self.bias if whole else None, self.slope
+        out = attended(graph, x, weight, bias, self.heads, slope, dropout, whole and bend)
+        if not whole:
+            out = out.view(-1, self.heads, self.outputs).mean(1)
+            out = out if self.bias is None else out + self.bias
+        return out if whole and bend else activation_named(self.activation)(out)
 
     @torch.no_grad()
     def weights(self, x: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
