@@ -3,12 +3,16 @@
 ball.py       the Poincare ball: distance, sum, midpoint, and the ways in and out
 cell_builders.py complexes of graphs with their cycles, meshes, cliques, simplices, grids
 cells.py      cell complexes: signed boundaries, holes, orientations, parts
+block_kernels.py compiled products of block operators with rows of features
+block_rows.py blocks times rows, as vectors for compiled code
+blocks.py     a sheaf's Laplacian as blocks, through which gradients go
 connections.py frames by local PCA, transports between them, holonomy, vector diffusion maps
 graph.py      nodes and edges, grouped by either end
 groups.py     finite groups that act on images, as numbered elements
 hypergraph.py nodes and hyperedges, grouped by either side
 cross_entropy.py  the loss of many short rows of logits, in one pass
 kept.py       what is computed of a structure once
+lanes.py      sixteen small problems side by side, as vectors for compiled code
 laplacians.py one builder of sparse PSD operators: graph, hypergraph, Hodge, any coboundary; what can be asked of them
 lent.py       buffers that survive a step, lent again when nobody holds them
 nearest.py    the k most similar of N items for each of Q queries, exactly, in memory bounded by a block
@@ -18,6 +22,7 @@ products.py   what a sparse matrix makes of features
 rows.py       rows of floats as vector values, for compiled code
 spaces.py     what distance means, and how a raw output is brought in
 walks.py      random walks of first and second order, over anything that has rows of where to go
+workspace.py  memory that survives the step
 """
 
 from semblance.lazy import lazy

@@ -1,7 +1,11 @@
 """Encoders of what is more than a graph: hypergraphs, cell complexes, sheaves.
 
 cells.py         states on vertices, edges, faces: Hodge convolution, attention between incident cells
+diffusion.py     states flow along a Laplacian: convolution and residual forms, learned or given sheaves
+fused.py         a layer of sheaf diffusion as one step of the tape
 hypergraph.py    nodes speak to their hyperedges, hyperedges to their nodes
+kernels.py       compiled passes of sheaf diffusion
+sheaf.py         where a sheaf comes from: learned, given, read off the features by local PCA
 """
 
 from semblance.lazy import lazy
@@ -9,6 +13,11 @@ from semblance.lazy import lazy
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "Diffusion": "diffusion",
+        "DiffusionNetwork": "diffusion",
+        "SheafLearner": "sheaf",
+        "GivenSheaf": "sheaf",
+        "LocalPCA": "sheaf",
         "CellConvolution": "cells",
         "CellAttention": "cells",
         "CellNetwork": "cells",
