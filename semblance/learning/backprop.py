@@ -65,6 +65,11 @@ class Backprop:
             if getattr(self, name) < least:
                 raise SemblanceError(f"{name} is {getattr(self, name)}: give a value of at least {least}")
 
+    @property
+    def validates(self) -> bool:
+        """Whether validation units are asked."""
+        return bool(self.best)
+
     def run(self, parts: Parts, data: Feed, budget: Budget) -> Iterator[Metrics]:
         """Metrics per epoch."""
         return train(self, parts, data, budget)

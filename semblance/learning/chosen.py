@@ -33,6 +33,11 @@ class Chosen:
         """Of all rules together."""
         return sum(rule.epochs for rule in self.rules)
 
+    @property
+    def validates(self) -> bool:
+        """Always: that is how it chooses."""
+        return True
+
     def run(self, parts: Parts, data: Feed, budget: Budget) -> Iterator[Metrics]:
         """Metrics per epoch, with the number of the `rule`. A resumed run starts again: it is short."""
         modules = parts.modules()

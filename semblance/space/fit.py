@@ -35,7 +35,7 @@ from semblance.space.columns import attributes_of, label_kind
 from semblance.space.model import Model
 from semblance.space.progress import watched
 from semblance.space.space import Space
-from semblance.space.training import train
+from semblance.space.training import train, validated
 
 Progress = Callable[[int, int, str], None]
 RECORD_FORMAT = 1
@@ -96,6 +96,8 @@ def fit(
         suits(recipe, dataset)
     else:
         name, settings, chosen = choose(dataset, recipe, settings)
+    if chosen is not None and validated(dataset, chosen, seed) is not dataset:
+        say("a fifth of the training units chooses the epoch: give a split of your own with val for another share")
     options = {**reading, "domain": dataset.domain, **({"nodes": str(nodes)} if nodes is not None else {})}
     asked = {"epochs": epochs, "seconds": seconds, "device": device, "precision": precision}
     record = _record(dataset, name, settings, seed, asked, options)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from semblance.data.graph_splits import with_validation
 from semblance.data.moments import shape_of
 from semblance.data.prepare import Prepare
 from semblance.data.relational import Loaded
@@ -43,6 +46,7 @@ def train(
     `epochs` and `seconds` bound the first stage that has an objective; `on_epoch(stage, metrics)` is called after every
     epoch; `checkpoints` is a folder for one file a stage, kept every `every` seconds and gone on from with `resume`.
     """
+    dataset = validated(dataset, recipe, seed)
     where = choose_device(device)
     shape = shape_of(dataset)
     chosen = precision_for(where, precision).name
@@ -76,3 +80,14 @@ def train(
         model.objective = objective
     network.eval()
     return model
+
+
+def validated(dataset: Loaded, recipe: Recipe, seed: int) -> Loaded:
+    """The dataset as a recipe that chooses by validation needs it: where none is given, a fifth of the training units is
+    set aside for it, drawn by the seed, class by class."""
+    if len(dataset.splits.get("val", ())) or not any(
+        getattr(stage.rule, "validates", False) for stage in recipe.stages
+    ):
+        return dataset
+    split = {"test": np.empty(0, np.int64), **dataset.splits}
+    return replace(dataset, splits=with_validation(split, dataset.targets.get("labels"), seed=seed))

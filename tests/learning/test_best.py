@@ -96,3 +96,20 @@ def test_without_validation_units_the_remedy_is_told():
 def test_an_unknown_measure_is_answered_with_the_known_ones():
     with pytest.raises(SemblanceError, match="accuracy"):
         Best("accuracies", nn.Linear(2, 2))
+
+
+def test_data_without_validation_units_sets_a_fifth_of_the_training_units_aside():
+    from semblance.recipes.registry import build
+    from semblance.space.training import validated
+
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 30)
+    splits = {"train": np.arange(10, 60), "test": np.arange(10)}
+    x = rng.normal(size=(60, 3)).astype(np.float32)
+    data = assemble("vectors", x, targets={"labels": labels}, classes=("a", "b"), splits=splits)
+    parted = validated(data, build("gcn"), seed=0).splits
+    assert len(parted["val"]) == 10
+    assert sorted([*parted["train"], *parted["val"]]) == list(range(10, 60))
+    assert (labels[parted["val"]] == 1).sum() == 6  # class by class: 20 and 30 units
+    assert parted["test"].tolist() == list(range(10))
+    assert validated(data, build("as-is"), seed=0) is data
