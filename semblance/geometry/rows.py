@@ -34,6 +34,7 @@ from numba.np.arrayobj import make_array
 MOST = 128
 """Floats of the widest vector value: eight registers of AVX-512."""
 WORTH_SHARING = 50_000  # entries and rows below which a second thread costs more than it brings
+LINE = 16  # floats of a cache line
 TILE = 2048  # rows that stay in the cache from one pass to the next
 TASKS = 4  # ranges of rows a thread gets: who is disturbed leaves some to the others
 
@@ -230,6 +231,16 @@ def over_rows(
     share([partial(work, a, z) for a, z in pairwise(bounds) if a < z], threads)
     if after is not None:
         after(0, rows)
+
+
+def over_columns(columns: int, work: Callable[[int, int], None]) -> None:
+    """Call work(first, last) for ranges of columns, one a thread: where rows are written in no order."""
+    threads = min(torch.get_num_threads(), columns // LINE)
+    if threads <= 1:
+        work(0, columns)
+        return
+    bounds = [columns * t // threads // LINE * LINE for t in range(threads)] + [columns]
+    share([partial(work, a, z) for a, z in pairwise(bounds)], threads)
 
 
 def share(tasks: Sequence[Callable[[], None]], threads: int) -> None:

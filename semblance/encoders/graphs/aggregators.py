@@ -21,9 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from semblance.encoders.graphs.statistics import KNOWN, in_order, statistics
 from semblance.errors import unknown
 from semblance.geometry.graph import Graph
-from semblance.geometry.products import ends, spread
+from semblance.geometry.products import ends, fits, spread
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -70,6 +71,14 @@ def aggregate(
     linear = target is None and edge is None and activation is None
     if linear and set(names) <= {"sum", "mean", "symmetric-mean"}:
         return [_sum_of_sources(graph, source, name) for name in names]
+    if (
+        edge is None
+        and activation is None
+        and set(names) <= set(KNOWN)
+        and fits(source, *([] if target is None else [target]))
+    ):
+        together = in_order(graph, statistics(graph, source, target, names))
+        return list(together.split(source.shape[1], 1))
     return _of_messages(graph, _messages(graph, source, target, edge, activation), names)
 
 

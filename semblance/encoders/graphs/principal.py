@@ -15,8 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from semblance.encoders.graphs.aggregators import activation_named, aggregate
+from semblance.encoders.graphs.message import mapped
+from semblance.encoders.graphs.scaled import scaled_product
+from semblance.encoders.graphs.statistics import KNOWN, by_degree, statistics
 from semblance.errors import SemblanceError, unknown
 from semblance.geometry.graph import Graph
+from semblance.geometry.products import fits
 
 AGGREGATORS = ("mean", "max", "min", "std")
 SCALERS = ("identity", "amplification", "attenuation")
@@ -67,6 +71,8 @@ class Aggregated(nn.Module):
 
     def forward(self, x: Tensor, graph: Graph) -> Tensor:
         """x: [V, f] -> [V, outputs]."""
+        if self._simple() and fits(x, self.mix.weight):
+            return self._fused(x, graph)
         edge = None
         if self.edge is not None:
             if graph.edge_x is None:
@@ -79,6 +85,38 @@ class Aggregated(nn.Module):
         ]
         return activation_named(self.activation)(self.mix(torch.cat(towers, 1)))
 
+    def _simple(self) -> bool:
+        """Whether messages are linear, so that summaries need nothing per edge."""
+        return self.edge is None and len(self.pre[0]) == 1 and set(self.aggregators) <= set(KNOWN)  # type: ignore[arg-type]
+
+    def _fused(self, x: Tensor, graph: Graph) -> Tensor:
+        """The same with a node's maps before the edges, and the last two maps, if nothing bends between them, as
+        one."""
+        merged = len(self.post[0]) == 1  # type: ignore[arg-type]
+        mixes = self.mix.weight.split(self.mix.out_features // self.towers, 1)
+        scales = torch.stack(self._scales(torch.from_numpy(by_degree(graph)[1]).to(x)), 1)
+        count, outs = len(self.aggregators) * self.width, []
+        total = self.mix.bias.expand(len(x), -1)
+        for tower, (pre, post, mix) in enumerate(zip(self.pre, self.post, mixes, strict=True)):
+            part = x[:, tower * self.width : (tower + 1) * self.width] if self.divide else x
+            of_target, of_source = pre[0].weight.split(self.width, 1)  # type: ignore[index]
+            source, target = mapped(part, of_source, None), mapped(part, of_target, pre[0].bias)  # type: ignore[index]
+            found = statistics(graph, source, target, self.aggregators)
+            first = post[0]  # type: ignore[index]
+            weight = mix @ first.weight if merged else first.weight
+            bias = mix @ first.bias if merged else first.bias
+            maps = weight[:, self.width :].reshape(len(weight), -1, count)
+            base = mapped(part, weight[:, : self.width], bias)
+            bend = merged and self.towers == 1 and self.activation == "relu"
+            if merged:
+                base = base + total if tower else base + self.mix.bias
+                total = scaled_product(graph, found, maps, base, scales, bend)
+            else:
+                outs.append(post[1:](scaled_product(graph, found, maps, base, scales, False)))  # type: ignore[index]
+        if not merged:
+            total = self.mix(torch.cat(outs, 1))
+        return total if merged and bend else activation_named(self.activation)(total)
+
     def _summaries(self, pre: nn.Module, x: Tensor, edge: Tensor | None, graph: Graph) -> Tensor:
         """[V, width] -> [V, scalers * aggregators * width]."""
         first, *rest = pre  # type: ignore[misc]
@@ -87,11 +125,11 @@ class Aggregated(nn.Module):
         told = None if edge is None else edge @ of_edge[0].T
         found = aggregate(graph, source, target, told, nn.Sequential(*rest) if rest else None, self.aggregators)
         summaries = torch.cat(found, 1)
-        return torch.cat([summaries * scale[:, None] for scale in self._scales(graph, x)], 1)
-
-    def _scales(self, graph: Graph, x: Tensor) -> list[Tensor]:
-        """[V] for every scaler; nodes without neighbours count as one of degree 1 where a division needs it."""
         degree = torch.from_numpy(graph.rows().degree).to(x)
+        return torch.cat([summaries * scale[:, None] for scale in self._scales(degree)], 1)
+
+    def _scales(self, degree: Tensor) -> list[Tensor]:
+        """[n] degrees -> [n] for every scaler; a degree of 0 counts as 1 where a division needs it."""
         named = {
             "identity": lambda: torch.ones_like(degree),
             "amplification": lambda: (degree + 1).log() / self.log_degree,
