@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from semblance.data.dataset import ArrayDataset, Shape
+from semblance.data.dataset import ArrayDataset, Shape, told_of
 from semblance.data.relational import RelationalDataset
 
 BLOCK = 1 << 22
@@ -26,7 +26,8 @@ def shape_of(dataset: ArrayDataset | RelationalDataset) -> Shape:
     if labels is not None and labels.dtype.kind != "f":
         classes = labels.shape[1] if labels.ndim == 2 else len(dataset.classes) or int(labels.max(initial=-1)) + 1
     std = np.maximum(np.sqrt(variance), FLOOR)
-    return Shape(dataset.domain, tuple(x.shape[1:]), classes, len(rows), tuple(mean.tolist()), tuple(std.tolist()))
+    moments = tuple(mean.tolist()), tuple(std.tolist())
+    return Shape(dataset.domain, tuple(x.shape[1:]), classes, len(rows), *moments, facts=told_of(labels))
 
 
 def _of_pictures(blocks, channels: int) -> tuple[np.ndarray, np.ndarray]:

@@ -28,7 +28,7 @@ from scipy import sparse
 from torch import Tensor
 
 from semblance.contracts import Batch
-from semblance.data.dataset import ArrayDataset, Shape
+from semblance.data.dataset import ArrayDataset, Shape, told_of
 from semblance.errors import SemblanceError
 from semblance.geometry.graph import Graph
 from semblance.geometry.hypergraph import Hypergraph
@@ -163,7 +163,7 @@ class RelationalDataset:
     def shape(self) -> Shape:
         """What lazy parts need to know; mean and deviation of dense features, over the training units.
 
-        facts: nodes, edges; log_degree, the mean of log(degree + 1) over the nodes of the training units; of interactions,
+        facts: nodes, edges; several, where units have several classes each; log_degree, the mean of log(degree + 1) over the nodes of the training units; of interactions,
         users; of complexes, their number, 0 where vertices are the units; of labels that are numbers, label_mean and
         label_std over the training units.
         """
@@ -176,7 +176,9 @@ class RelationalDataset:
         else:
             item = (0 if self.x is None else int(self.x.shape[1]),)
         train = self.splits["train"]
-        facts = {str(k): float(v) for k, v in self.options.items() if isinstance(v, int | float) and k in ("users",)}
+        facts = told_of(labels) | {
+            str(k): float(v) for k, v in self.options.items() if isinstance(v, int | float) and k in ("users",)
+        }
         if isinstance(self.graph, Graph | Hypergraph):
             degree = self._degree()
             if not self.whole and isinstance(self.graph, Graph):

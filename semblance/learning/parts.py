@@ -84,6 +84,10 @@ class Feed:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     _last: tuple[Any, Any] | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        if hasattr(self.sampler, "bind"):  # one that reads parts of a graph has to know it
+            self.sampler = self.sampler.bind(self.dataset, self.rows)
+
     @property
     def labels(self) -> np.ndarray | None:
         """[units] of the rows, or None where the data has no labels."""
@@ -100,7 +104,10 @@ class Feed:
 
     def batch(self, index: np.ndarray, seed: int = 0, epoch: int = 0, step: int = 0) -> Batch:
         """The batch of these positions: prepared, on the device, with its views drawn at this place of the run."""
-        batch = self.dataset.read(self.rows[index])
+        if hasattr(self.sampler, "read"):
+            batch = self.sampler.read(self.dataset, self.rows[index], chance(seed, VIEWS, epoch, step))
+        else:
+            batch = self.dataset.read(self.rows[index])
         x, ready = batch.pop("x", None), self._moved(batch)
         ready["index"] = torch.as_tensor(np.asarray(index)).to(self.device)
         if self.views is None:

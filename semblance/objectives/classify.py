@@ -1,9 +1,10 @@
 """Classify: cross-entropy of the network's own head.
 
     loss = 1/n sum over labelled i of w_i CE(head(z_i), y_i),    CE = -sum_k q(k) log p(k),  q = (1 - s) [k = y] + s / K
+    several classes an item: the mean over k of -y_k log sigmoid(f_k) - (1 - y_k) log sigmoid(-f_k)
 
 s is label smoothing (Szegedy et al. 2016, arXiv:1512.00567); w_i weighs items, 1 without weights (nearest neighbours
-say which items are hard: Jia et al. 2021, arXiv:2112.08459). Items labelled -1 are unlabelled and left out.
+say which items are hard: Jia et al. 2021, arXiv:2112.08459). Items labelled -1, or with none of several classes, are unlabelled and left out.
 """
 
 from __future__ import annotations
@@ -47,19 +48,28 @@ class CrossEntropy(nn.Module):
         self.register_buffer("weights", weights if isinstance(weights, Tensor) else None)
 
     def forward(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Metrics]:
-        """-> scalar (0 where no item of the batch is labelled), {loss, accuracy, labelled: the share of labelled items}."""
+        """-> scalar (0 where no item of the batch is labelled), {loss, accuracy, labelled: the share of labelled items}.
+
+        labels: int64 [N], or bool [N, K] for several classes an item; accuracy is then the F1 over all items and classes.
+        """
         logits = self._logits(model, batch).float()
         labels: Tensor = batch["labels"]
-        known = labels >= 0
+        several = labels.ndim == 2
+        known = labels.any(1) if several else labels >= 0
         count = int(known.sum())
         metrics = {"labelled": count / max(len(labels), 1)}
         if count == 0:
             return logits.sum() * 0, {"loss": 0.0, **metrics}
-        each = F.cross_entropy(logits[known], labels[known], label_smoothing=self.smoothing, reduction="none")
+        told, asked = logits[known], labels[known]
+        if several:
+            q = asked.to(told) * (1 - self.smoothing) + self.smoothing / 2
+            each = F.binary_cross_entropy_with_logits(told, q, reduction="none").mean(1)
+        else:
+            each = F.cross_entropy(told, asked, label_smoothing=self.smoothing, reduction="none")
         weights = self._weights(batch)
         loss = (each if weights is None else each * weights[known].to(each)).sum() / count
         with torch.no_grad():
-            right = (logits[known].argmax(1) == labels[known]).float().mean()
+            right = micro_f1(told > 0, asked) if several else (told.argmax(1) == asked).float().mean()
         return loss, {"loss": float(loss.detach()), "accuracy": float(right), **metrics}
 
     def _logits(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -78,3 +88,8 @@ class CrossEntropy(nn.Module):
         if self.weigh is not None:
             return self.weigh(batch)
         return None if self.weights is None else self.weights[batch["index"]]
+
+
+def micro_f1(answered: Tensor, wanted: Tensor) -> Tensor:
+    """bool [N, K] each -> scalar: 2 hits / (answered + wanted), 0 where there is neither."""
+    return 2 * (answered & wanted).sum() / (answered.sum() + wanted.sum()).clamp(min=1)

@@ -177,7 +177,8 @@ class Model:
         return first, second
 
     def predict(self, data: Any) -> list[Any]:
-        """What the head answers for every item, decoded (class names). An error for models without a head."""
+        """What the head answers for every item, decoded: a class's name, a list of names where an item has several, a
+        number. An error for models without a head."""
         if self.network.head is None:
             raise SemblanceError(
                 f"recipe {self.recipe!r} has no head to predict with: use Space.classify, which asks the neighbours"
@@ -187,7 +188,11 @@ class Model:
         device = choose_device(self.device)
         with torch.inference_mode(), autocast(device, precision_for(device, self.precision)):
             for batch in self.batches(self.read(data)):
-                decoded = self.network.head.decode(self.network(batch))
+                scores = self.network(batch)
+                if self.shape.facts.get("several"):
+                    answers.extend([self.classes[k] for k in np.flatnonzero(row)] for row in (scores > 0).cpu().numpy())
+                    continue
+                decoded = self.network.head.decode(scores)
                 answers.extend(decoded.tolist() if hasattr(decoded, "tolist") else decoded)
         return [self.classes[a] if isinstance(a, int) and a < len(self.classes) else a for a in answers]
 

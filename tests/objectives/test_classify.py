@@ -109,3 +109,21 @@ def test_a_network_without_a_head_is_refused():
 def test_smoothing_of_everything_is_refused():
     with pytest.raises(SemblanceError, match="smoothing is 1"):
         CrossEntropy(smoothing=1.0)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_several_classes_an_item_are_as_many_yes_or_no_questions(smoothing):
+    net, batch = network(), a_batch()
+    batch["labels"] = torch.tensor([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0], [0, 0, 1], [1, 0, 0]]).bool()
+    loss, metrics = CrossEntropy(smoothing)(net, batch)
+    total, hits, answered, wanted = 0.0, 0, 0, 0
+    rows = list(zip(net(batch).float().tolist(), batch["labels"].tolist(), strict=True))
+    for scores, row in rows:
+        if any(row):  # a row without a class is unlabelled
+            for score, yes in zip(scores, row, strict=True):
+                q = yes * (1 - smoothing) + smoothing / 2
+                total += q * math.log1p(math.exp(-score)) + (1 - q) * math.log1p(math.exp(score))
+                hits, answered, wanted = hits + (score > 0 and yes), answered + (score > 0), wanted + yes
+    assert float(loss.detach()) == pytest.approx(total / 15, rel=1e-5)
+    assert metrics["accuracy"] == pytest.approx(2 * hits / (answered + wanted))
+    assert metrics["labelled"] == pytest.approx(5 / 6)
