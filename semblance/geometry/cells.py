@@ -24,7 +24,7 @@ from scipy import sparse
 from torch import Tensor
 
 from semblance.errors import SemblanceError
-from semblance.geometry.graph import Rows, grouped, ranges
+from semblance.geometry.graph import Graph, Rows, grouped, ranges
 from semblance.geometry.kept import Keeps
 
 PRIME = 2**31 - 1  # ranks are counted modulo it: those over the rationals unless it divides a torsion coefficient
@@ -136,6 +136,18 @@ class CellComplex(Keeps):
         """Entries of B_k by face: row i lists the k-cells around the (k-1)-cell i."""
         b = self.boundaries[k - 1]
         return self.once(("by_face", k), lambda: grouped(b.cell, b.face, self.size(k - 1)))
+
+    def graph(self) -> Graph:
+        """Vertices and edges alone, each edge in both directions; edges that end where they start are left out."""
+
+        def make() -> Graph:
+            matrix = self.matrix(1).tocsc()
+            two = np.flatnonzero(np.diff(matrix.indptr) == 2)
+            ends = torch.from_numpy(matrix.indices[matrix.indptr[two][:, None] + np.arange(2)].astype(np.int64).T)
+            member = None if self.member is None else self.member[0]
+            return Graph(torch.cat([ends, ends.flip(0)], 1), self.num_nodes, member=member, num_graphs=self.num_graphs)
+
+        return self.once("graph", make)
 
     def counts(self) -> np.ndarray:
         """int64 [complexes, K + 1]: cells of every dimension."""

@@ -148,3 +148,15 @@ def test_the_product_rule_gives_a_complex_of_the_expected_size():
     both = product(circle, sphere)
     assert both.betti().tolist() == [[1, 1, 1, 1]]
     assert both.num_cells == (18, 18 + 36, 36 + 24, 24)
+
+
+def test_vertices_and_edges_alone_are_a_graph():
+    whole = joined_cells([grid((2, 2)), grid((3,), (True,)), grid((1,), (True,))])
+    graph = whole.graph()
+    boundary = whole.matrix(1).toarray()
+    laplacian = boundary @ boundary.T
+    assert graph.is_symmetric()
+    assert sorted(map(tuple, graph.edge_index.T.tolist())) == sorted(zip(*np.nonzero(laplacian < 0), strict=True))
+    assert graph.num_graphs == 3
+    assert graph.num_nodes == 13
+    assert whole.rows().degree.tolist() == graph.rows().degree.tolist()
