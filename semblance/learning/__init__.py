@@ -27,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy(
         "torch_chance": "parts",
         "Backprop": "backprop",
         "SolveHead": "solve",
+        "SolveEncoder": "solve",
         "Nothing": "solve",
         "Surveyed": "survey",
         "Cascade": "label_cascade",

@@ -1,7 +1,8 @@
 """Solvers: what has a closed form, or a library's solver, instead of gradient steps.
 
-Nothing     the network is taken as it is (ready embeddings, a wrapped model)
-SolveHead   embeds every training unit in order and hands the embeddings to the head's own `solve`
+Nothing        the network is taken as it is (ready embeddings, a wrapped model)
+SolveHead      embeds every training unit in order and hands the embeddings to the head's own `solve`
+SolveEncoder   hands the whole structure to the encoder's own `solve`
 """
 
 from __future__ import annotations
@@ -49,3 +50,23 @@ class SolveHead:
         every, known = torch.cat(z), torch.cat(labels)
         metrics = network.head.solve(every[known >= 0], known[known >= 0])
         yield {"epoch": 1.0, **(metrics or {})}
+
+
+@dataclass(frozen=True)
+class SolveEncoder:
+    """Calls `encoder.solve(batch, seed)` once, on the batch of all training units with the structure that relates them."""
+
+    epochs: int = 1
+
+    def run(self, parts: Parts, data: Feed, budget: Budget) -> Iterator[Metrics]:
+        """Yields once, what `solve` returns of metrics."""
+        network = parts.network.to(data.device).eval()
+        if not hasattr(network.encoder, "solve"):
+            raise SemblanceError(f"the recipe solves its encoder, and {type(network.encoder).__name__} has no `solve`")
+        if not getattr(data.dataset, "whole", False):
+            raise SemblanceError(
+                f"this recipe reads one whole graph and the data is {data.dataset.domain}: give a graph"
+            )
+        with torch.no_grad():
+            for batch in data.in_order():
+                yield {"epoch": 1.0, **(network.encoder.solve(batch, budget.seed) or {})}

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from semblance.errors import SemblanceError
 from semblance.learning.parts import Feed, Network, Parts
-from semblance.learning.solve import Nothing, SolveHead
+from semblance.learning.solve import Nothing, SolveEncoder, SolveHead
 from tests.learning.toy import Toy, budget, feed
 
 
@@ -45,3 +48,22 @@ def test_nothing_changes_nothing() -> None:
     before = {k: v.clone() for k, v in network.state_dict().items()}
     assert list(Nothing().run(Parts(network), feed(), budget())) == []
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+
+
+class SolvesItself(Toy):
+    def solve(self, batch: dict[str, Any], seed: int) -> dict[str, float]:
+        self.asked, self.seed = batch, seed
+        return {"seen": float(len(batch["x"]))}
+
+
+def test_the_encoder_is_given_the_whole_structure_once() -> None:
+    data = feed()
+    encoder = SolvesItself()
+    network = Network(encoder)
+    with pytest.raises(SemblanceError, match="one whole graph"):
+        list(SolveEncoder().run(Parts(network), data, budget()))
+    data.dataset = SimpleNamespace(whole=True, read=data.dataset.read)
+    metrics = list(SolveEncoder().run(Parts(network), data, budget()))
+    assert metrics == [{"epoch": 1.0, "seen": float(len(data.rows))}] and encoder.seed == budget().seed
+    with pytest.raises(SemblanceError, match="Toy has no `solve`"):
+        list(SolveEncoder().run(Parts(Network(Toy())), data, budget()))

@@ -5,6 +5,10 @@ attention.py     how much a node takes from each neighbour, scored from both
 bases.py         polynomials of an operator: Chebyshev's, Bernstein's, learned, optimal for the features
 contextual.py    messages that depend on who listens
 inputs.py        the first linear map, of dense features or of sparse bags of words
+cooccurrence.py  who is met near whom, as a matrix given or implied, and its factors
+edge_features.py features of a pair of nodes
+held_out.py      how well embeddings tell labels: what solvers choose settings by
+projection.py    powers of the walk matrix on a very sparse random matrix
 entrance.py      the first state of a node, a linear map of its features
 message.py       messages linear in their source: convolution, sum, GraphSAGE
 operators.py     a graph as a sparse matrix that moves features
@@ -44,5 +48,10 @@ __getattr__, __dir__, __all__ = lazy(
         "wl_distinguishes": "refinement",
         "subtree_kernel": "refinement",
         "Table": "table",
+        "CoOccurrence": "cooccurrence",
+        "SkipGram": "cooccurrence",
+        "Singular": "cooccurrence",
+        "RandomProjection": "projection",
+        "edge_features": "edge_features",
     },
 )
