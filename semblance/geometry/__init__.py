@@ -22,7 +22,6 @@ products.py   what a sparse matrix makes of features
 rows.py       rows of floats as vector values, for compiled code
 spaces.py     what distance means, and how a raw output is brought in
 walks.py      random walks of first and second order, over anything that has rows of where to go
-workspace.py  memory that survives the step
 """
 
 from semblance.lazy import lazy

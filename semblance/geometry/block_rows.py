@@ -18,6 +18,11 @@ from numba.extending import intrinsic
 from semblance.geometry.lanes import FAST, FLOAT, INT32, INT64, LANES, load, plus, pointer, store, vector
 
 
+def padded(width: int) -> int:
+    """The width of a row of this many floats in whole vectors: 8, or the next multiple of 16."""
+    return 8 if width <= 8 else -(-width // LANES) * LANES
+
+
 def _all(b: Any, number: Any, lanes: int) -> Any:
     """A number in every lane."""
     none = ir.Constant(vector(lanes), ir.Undefined)

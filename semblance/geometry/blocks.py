@@ -21,10 +21,11 @@ from torch import Tensor
 
 from semblance.errors import SemblanceError, unknown
 from semblance.geometry import block_kernels
+from semblance.geometry.block_rows import padded
 from semblance.geometry.lanes import size
 from semblance.geometry.laplacians import Laplacian
+from semblance.geometry.lent import lender_of
 from semblance.geometry.pairs import Pairs
-from semblance.geometry.workspace import Workspace, padded
 
 SCALINGS = ("none", "block", "entries")
 FLOOR = 1e-6  # an eigenvalue (or entry) of D below this counts as this
@@ -150,11 +151,6 @@ def is_compiled(x: Tensor, d: int) -> bool:
     return x.dtype == torch.float32 and x.device.type == "cpu" and 1 <= d <= 8 and 1 <= x.shape[-1] <= WIDEST
 
 
-def workspace(pairs: Pairs) -> Workspace:
-    """The buffers that passes over these pairs share."""
-    return pairs.once("workspace", Workspace)
-
-
 def _full(blocks: Tensor) -> Tensor:
     return torch.diag_embed(blocks) if blocks.ndim == 2 else blocks
 
@@ -173,8 +169,8 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, pairs: Pairs, cross: Tensor, own: Tensor, x: Tensor) -> Tensor:
         nodes, d, f = x.shape
-        space, w = workspace(pairs), padded(f)
-        rows = space.take(nodes * d, w)
+        space, w = lender_of(pairs), padded(f)
+        rows = space.lend(nodes * d, w)
         rows[:, :f], rows[:, f:] = x.reshape(nodes * d, f), 0
         out = product(pairs, cross, own, rows, d, w)
         ctx.pairs, ctx.f = pairs, f
@@ -186,14 +182,14 @@ class _Product(torch.autograd.Function):
         pairs, f = ctx.pairs, ctx.f
         cross, own, rows = ctx.saved_tensors
         nodes, d, _ = g.shape
-        space, w = workspace(pairs), padded(f)
-        of_rows = space.take(nodes * d, w)
+        space, w = lender_of(pairs), padded(f)
+        of_rows = space.lend(nodes * d, w)
         of_rows[:, :f], of_rows[:, f:] = g.reshape(nodes * d, f), 0
         of_cross = of_own = None
         if ctx.needs_input_grad[1]:
             of_cross = pair_dots(pairs, of_rows, rows, f, d, _entries(cross)).reshape(cross.shape)
         if ctx.needs_input_grad[2]:
-            of_own = space.take(nodes, _entries(own))
+            of_own = space.lend(nodes, _entries(own))
             block_kernels.outer(of_rows.numpy(), rows.numpy(), of_own.numpy(), f, size(d), size(_entries(own)))
             of_own = of_own.reshape(own.shape)
         of_x = product(pairs, cross, own if own.ndim == 2 else own.transpose(1, 2), of_rows, d, w)
@@ -202,7 +198,7 @@ class _Product(torch.autograd.Function):
 
 def product(pairs: Pairs, cross: Tensor, own: Tensor, rows: Tensor, d: int, w: int) -> Tensor:
     """L x on padded rows [V d, w]."""
-    out = workspace(pairs).take(len(rows), w)
+    out = lender_of(pairs).lend(len(rows), w)
     blocks = [one.detach().contiguous().flatten(1).numpy() for one in (cross, own)]
     sizes = (size(d), size(w), size(_entries(cross)), size(_entries(own)))
     block_kernels.product(pairs.start, pairs.other, *blocks, rows.numpy(), out.numpy(), *sizes)
@@ -211,10 +207,10 @@ def product(pairs: Pairs, cross: Tensor, own: Tensor, rows: Tensor, d: int, w: i
 
 def pair_dots(pairs: Pairs, g: Tensor, rows: Tensor, f: int, d: int, entries: int) -> Tensor:
     """[m, entries], the gradient of the blocks of pairs from that of the product, both as padded rows of f channels."""
-    space, w = workspace(pairs), padded(2 * f)
-    x, y = space.take(len(rows), w), space.take(len(rows), w)
+    space, w = lender_of(pairs), padded(2 * f)
+    x, y = space.lend(len(rows), w), space.lend(len(rows), w)
     block_kernels.joined(g.numpy(), rows.numpy(), x.numpy(), y.numpy(), f)
-    out = space.take(len(pairs), entries)
+    out = space.lend(len(pairs), entries)
     block_kernels.dots(pairs.start, pairs.other, x.numpy(), y.numpy(), out.numpy(), size(d), size(w), size(entries))
     return out
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from semblance.errors import SemblanceError
@@ -80,16 +81,17 @@ def _leading(differences: Tensor, d: int) -> Tensor:
     strong = size[:, : basis.shape[2]] > NOTHING * size[:, :1].clamp_min(1e-300)
     if basis.shape[2] == d and bool(strong.all()):
         return basis
-    # Gram-Schmidt through QR over (what there is, then all axes): later columns complete the earlier ones.
-    held = basis * strong[:, None, :]
     out = differences.new_zeros(count, p, d)
-    for have in strong.sum(1).unique().tolist():
-        mine = strong.sum(1) == have
-        axes = torch.eye(p, dtype=held.dtype).expand(int(mine.sum()), p, p)
-        there = held[mine][:, :, :have]
-        rest = axes - there @ there.transpose(1, 2)
-        fill = torch.linalg.svd(rest)[0][:, :, : d - have]
-        out[mine] = torch.cat([there, fill], 2)
+    have = strong.sum(1)
+    for found in have.unique().tolist():
+        mine = have == found
+        held = basis[mine][:, :, :found]
+        while held.shape[2] < d:  # Gram and Schmidt, from the axis that is farthest from what is held
+            axis = held.square().sum(2).argmin(1)
+            row = held[torch.arange(len(held)), axis]
+            rest = F.one_hot(axis, p).to(held) - (held @ row[:, :, None])[:, :, 0]
+            held = torch.cat([held, F.normalize(rest, dim=1)[:, :, None]], 2)
+        out[mine] = held
     return out
 
 

@@ -207,7 +207,7 @@ def _places(context: Any, b: Any, kind: Any, table: Any, node_kind: Any, node: A
 @intrinsic
 def lanes_of(typing: Any, work: Any, to: Any, table: Any, node: Any, column: Any, k: Any) -> Any:
     """Rows `to` to `to + k` of the lanes: table[node[lane], column to column + k]. node: int64 [16]. Reads up to 15 floats
-    more than it uses, so the table needs that room behind it (a workspace gives it)."""
+    more than it uses, so the table needs that room behind it (what is lent has it)."""
 
     def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
         place = pointer(context, b, signature.args[0], given[0], b.mul(given[1], INT64(LANES)))

@@ -3,7 +3,7 @@
     learned_blocks   the blocks of learned maps from the learner's two numbers a node
     residual_step    a whole layer, gain z - elu(S L S v) with v, the maps and S from one product of z with all weights
 
-Float32 on a CPU; elsewhere the same is composed of plain torch. What a step works in comes from the pairs' workspace and
+Float32 on a CPU; elsewhere the same is composed of plain torch. What a step works in is lent and
 goes back when autograd lets it go.
 """
 
@@ -18,10 +18,11 @@ from torch import Tensor
 
 from semblance.encoders.topology import kernels
 from semblance.geometry import block_kernels
-from semblance.geometry.blocks import FLOOR, Blocks, pair_dots, product, workspace
+from semblance.geometry.block_rows import padded
+from semblance.geometry.blocks import FLOOR, Blocks, pair_dots, product
 from semblance.geometry.lanes import size
+from semblance.geometry.lent import lender_of
 from semblance.geometry.pairs import Pairs
-from semblance.geometry.workspace import padded
 
 KINDS = {"diagonal": 0, "cayley": 1, "general": 2}
 
@@ -84,21 +85,21 @@ class _LearnedBlocks(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, pairs: Pairs, form: Form, y: Tensor) -> tuple[Tensor, Tensor]:
         ctx.pairs, ctx.form = pairs, form
-        y = workspace(pairs).take(*y.shape).copy_(y)
+        y = lender_of(pairs).lend(*y.shape).copy_(y)
         ctx.save_for_backward(y)
         return _blocks(pairs, form, y, 0)
 
     @staticmethod
     def backward(ctx: Any, of_cross: Tensor, of_own: Tensor) -> tuple[None, None, Tensor]:
         (y,) = ctx.saved_tensors
-        n, space = ctx.form.d, workspace(ctx.pairs)
-        of_y = space.zeros(*y.shape)
+        n, space = ctx.form.d, lender_of(ctx.pairs)
+        of_y = space.lend(*y.shape).zero_()
         if ctx.form.kind == "general":
             of_own = of_own.reshape(-1, n, n)
             of_own = (of_own + of_own.transpose(1, 2)).flatten(1)
         else:
             of_own = 2 * of_own
-        of_cross, of_own = (space.take(*one.shape).copy_(one) for one in (of_cross, of_own))
+        of_cross, of_own = (space.lend(*one.shape).copy_(one) for one in (of_cross, of_own))
         _blocks_back(ctx.pairs, ctx.form, y, 0, of_cross, of_own, of_y)
         return None, None, of_y
 
@@ -115,15 +116,15 @@ class _ResidualStep(torch.autograd.Function):
         bias: Tensor,
         gain: Tensor,
     ) -> Tensor:
-        nodes, d, f, space = len(z), form.d, form.f, workspace(pairs)
+        nodes, d, f, space = len(z), form.d, form.f, lender_of(pairs)
         z, w = z.contiguous(), padded(f)
-        y = torch.addmm(bias, z if inner is None else inner, weight.t(), out=space.take(nodes, len(weight)))
+        y = torch.addmm(bias, z if inner is None else inner, weight.t(), out=space.lend(nodes, len(weight)))
         cross, own = _blocks(pairs, form, y, d * f)
-        scale, rows = space.take(nodes, d), space.take(nodes * d, w)
+        scale, rows = space.lend(nodes, d), space.lend(nodes * d, w)
         kernels.scale_of(*_arrays(own), form.added32, FLOOR32, *_arrays(scale), size(d), size(form.own_entries))
         kernels.load_rows(*_arrays(y, scale, rows), f, size(d))
         out = product(pairs, cross, own, rows, d, w)
-        made = space.take(nodes, d * f)
+        made = space.lend(nodes, d * f)
         kernels.leave(*_arrays(z, gain, scale, out, made), f, size(d))
         ctx.pairs, ctx.form = pairs, form
         ctx.save_for_backward(z, inner, weight, gain, y, cross, own, scale, rows, out)
@@ -133,14 +134,14 @@ class _ResidualStep(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         pairs, form = ctx.pairs, ctx.form
         z, inner, weight, gain, y, cross, own, scale, rows, out = ctx.saved_tensors
-        nodes, d, f, space = len(z), form.d, form.f, workspace(pairs)
+        nodes, d, f, space = len(z), form.d, form.f, lender_of(pairs)
         sizes = (size(d), size(form.own_entries))
-        of_out, of_z, of_scale = space.take(*rows.shape), space.take(nodes, d * f), space.take(nodes, d)
-        of_gain, of_y = torch.zeros(d), space.zeros(*y.shape)
+        of_out, of_z, of_scale = space.lend(*rows.shape), space.lend(nodes, d * f), space.lend(nodes, d)
+        of_gain, of_y = torch.zeros(d), space.lend(*y.shape).zero_()
         kernels.leave_back(*_arrays(g.contiguous(), z, gain, scale, out, of_out, of_z, of_gain, of_scale), f, size(d))
         of_rows = product(pairs, cross, own, of_out, d, rows.shape[1])
         kernels.load_back(*_arrays(of_rows, y, scale, of_y, of_scale), f, size(d))
-        of_own = space.take(nodes, form.own_entries)
+        of_own = space.lend(nodes, form.own_entries)
         if form.kind != "cayley":  # whose diagonal is the degree
             block_kernels.outer(*_arrays(of_out, rows, of_own), f, *sizes)
             kernels.scale_back(*_arrays(of_own, own), form.added32, FLOOR32, *_arrays(scale, of_scale), *sizes)
@@ -163,8 +164,8 @@ FLOOR32 = np.float32(FLOOR)
 
 def _blocks(pairs: Pairs, form: Form, y: Tensor, first: int) -> tuple[Tensor, Tensor]:
     """cross [m, k] and own [V, k'] of the maps whose numbers stand in y's columns from `first` on."""
-    d, space = form.d, workspace(pairs)
-    cross, own = space.take(len(pairs), form.entries), space.take(pairs.num_nodes, form.own_entries)
+    d, space = form.d, lender_of(pairs)
+    cross, own = space.lend(len(pairs), form.entries), space.lend(pairs.num_nodes, form.own_entries)
     if form.kind == "cayley":
         own.copy_((pairs.degree + form.ridge)[:, None])
     elif form.kind == "general":
