@@ -29,7 +29,7 @@ def dataset(nodes=60, edges=300, seed=0):
 
 
 def mean_of_sources(x, graph, layers):
-    """A plain network: a state is itself plus the weighted mean of the states that point to it, as often as there are layers."""
+    """A plain network, layer after layer: a state is itself plus the mean of the states that point to it."""
     source, target = graph.edge_index
     for _ in range(layers):
         sums = torch.zeros_like(x).index_add(0, target, x[source])
