@@ -12,8 +12,10 @@ edge_columns.py  which columns of a table are edges, memberships or interactions
 edge_lists.py  rows of edges, memberships or interactions -> a relational dataset
 edge_tables.py  edge lists read batch by batch, whatever names their nodes have
 edges.py       edges as people have them -> a graph whose every edge is checked
+graph_families.py  families of random graphs: the shapes on which methods are compared
 graph_facts.py  what a graph is like: counts told in a line, and what a method can be held to
 graph_files.py  files of relational domains, and who reads them
+graph_generators.py  graphs drawn by rules, whose targets are computed exactly
 graph_objects.py  graphs in memory: arrays by role, sparse matrices, PyG Data, networkx
 graph_splits.py  splits of nodes and graphs: published ones, folds, random ones of any shares
 images.py      images in a folder, with what their places, their heads and a table beside them say

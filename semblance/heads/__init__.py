@@ -7,6 +7,7 @@ frozen.py         a trained encoder is taken as it is, and a linear machine lear
 last_layer.py     scores from a last layer that needs the states of all nodes
 layer_sweep.py    which stage of a frozen encoder serves a new task best, as a report
 neighbours.py     the labels of the nearest stored items vote, alone or mixed with a classifier
+of_nodes.py       answers for every node of several graphs, and for the graphs
 patches.py        each patch of the query looks for its like
 regress.py        numbers from an embedding
 """
@@ -25,6 +26,8 @@ __getattr__, __dir__, __all__ = lazy(
         "OffTheShelf": "frozen",
         "LayerSweep": "layer_sweep",
         "layer_sweep": "layer_sweep",
+        "EveryNode": "of_nodes",
+        "NodesAndGraphs": "of_nodes",
         "PatchRetrieval": "patches",
         "Regress": "regress",
         "Clusters": "clusters",

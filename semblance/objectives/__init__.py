@@ -12,6 +12,7 @@ kernels.py           how near two learned points are
 lift.py              a loss of embeddings becomes an objective of items or of views
 links.py             what is related shall score higher than what is not
 neighbours.py        who is near whom in the data
+of_nodes.py          targets of the nodes within graphs, alone or with targets of the graphs
 pretext.py           change the input, and predict from the changed input what was done to it
 projector.py         the small perceptron between an embedding and the space where an objective compares
 regress.py           squared error of predicted numbers
@@ -35,6 +36,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Branches": "branches",
         "CrossEntropy": "classify",
         "Episode": "clusters",
+        "OfNodes": "of_nodes",
         "Pretext": "pretext",
         "Change": "pretext",
         "SquaredError": "regress",
