@@ -7,7 +7,9 @@ cascade.py       features learned without labels, then questions to people about
 catalogue.py     the catalogue's table as shipped
 contrast.py      who counts as a neighbour, and among how many one is chosen: simclr, supcon and kin
 frozen.py        a net learns some labels, then a linear machine on its frozen features answers
+graph_cells.py   numbers and classes of cell complexes: cw-cnn, cw-at
 graph_filters.py a polynomial of the graph's operator in a small network: sgc, appnp, gpr-gnn and kin
+graph_hypergraphs.py  nodes and their hyperedges: hgnn
 graph_networks.py  message passing on nodes and whole graphs: gcn, sage, gat, gin, pna, sir-gcn
 hopfield.py      retrieval of stored patterns as an encoder: bags, words with motifs, small tables
 memory.py        a frozen encoder, and a space whose stored items vote
