@@ -3,6 +3,7 @@
 agreement.py     whether groups found without labels are the labels
 fewshot.py       how well class means of a handful of labelled units name the others
 fine_tuning.py   what a new head makes of an encoder, kept as it is or trained along
+graph_spectrum.py what a filter does to a graph's frequencies, and the weights of a classifier behind it
 intervals.py     how sure a mean is, and whether one row of a table is really above another
 judge.py         what an embedding is worth, in numbers with intervals, beside the raw input's
 label_curve.py   accuracy against labels per class, from one start and from another, as a report
@@ -23,6 +24,8 @@ __getattr__, __dir__, __all__ = lazy(
         "fit_logistic": "probes",
         "perceptron_scores": "fine_tuning",
         "label_curve": "label_curve",
+        "frequency_response": "graph_spectrum",
+        "class_weights": "graph_spectrum",
         "bootstrap_mean": "intervals",
         "paired": "intervals",
         "holm": "intervals",
