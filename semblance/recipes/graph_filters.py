@@ -220,7 +220,7 @@ def cheb_net(
     return classified_nodes(layer, trained(lr, weight_decay, epochs, patience), hidden, layers, dropout)
 
 
-@recipe(entry=None, paper="", domains="graph", needs="labels")
+@recipe(entry=None, paper="Rumelhart, Hinton & Williams 1986", domains="graph", needs="labels")
 def mlp(
     hidden: int = 64,
     dropout: float = 0.5,
