@@ -11,6 +11,7 @@ results. Bodnar et al. 2022, Neural sheaf diffusion, arXiv:2202.04579. Given she
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +23,14 @@ from torch import Tensor
 from semblance.errors import SemblanceError, unknown
 from semblance.geometry import block_kernels
 from semblance.geometry.block_rows import padded
-from semblance.geometry.lanes import size
+from semblance.geometry.lanes import LANES, size
 from semblance.geometry.laplacians import Laplacian
 from semblance.geometry.lent import lender_of
 from semblance.geometry.pairs import Pairs
 
 SCALINGS = ("none", "block", "entries")
 FLOOR = 1e-6  # an eigenvalue (or entry) of D below this counts as this
+SMALL = 16384  # floats up to which fresh memory costs no more than lent
 WIDEST = 128  # channels that compiled passes take
 
 
@@ -57,14 +59,18 @@ class Blocks:
         """S L S."""
         return Blocks(self.pairs, self.cross, self.own, scaling(self.own, how, augmented))
 
+    def folded(self) -> Blocks:
+        """The same operator with S in its blocks; no gradient."""
+        if self.scale is None:
+            return Blocks(self.pairs, self.cross.detach(), self.own.detach())
+        cross, own, scale = (_full(one.detach()) for one in (self.cross, self.own, self.scale))
+        return Blocks(self.pairs, scale[self.pairs.low] @ cross @ scale[self.pairs.high], scale @ own @ scale)
+
     def laplacian(self) -> Laplacian:
         """The operator as it stands now, for questions about its spectrum; no gradient."""
         d, nodes = self.d, len(self.own)
-        cross, own = (_full(one.detach()).double() for one in (self.cross, self.own))
-        if self.scale is not None:
-            scale = _full(self.scale.detach()).double()
-            cross = scale[self.pairs.low] @ cross @ scale[self.pairs.high]
-            own = scale @ own @ scale
+        folded = self.folded()
+        cross, own = (_full(one).double() for one in (folded.cross, folded.own))
         low, high, node = self.pairs.low.numpy(), self.pairs.high.numpy(), np.arange(nodes)
         rows, columns = np.concatenate([low, high, node]), np.concatenate([high, low, node])
         values = torch.cat([-cross, -cross.transpose(1, 2), own]).numpy()
@@ -151,6 +157,12 @@ def is_compiled(x: Tensor, d: int) -> bool:
     return x.dtype == torch.float32 and x.device.type == "cpu" and 1 <= d <= 8 and 1 <= x.shape[-1] <= WIDEST
 
 
+def room(pairs: Pairs, *shape: int) -> Tensor:
+    """An uninitialised tensor with some floats of slack behind it: lent where it is worth it, else fresh."""
+    size = math.prod(shape)
+    return lender_of(pairs).lend(*shape) if size > SMALL else torch.empty(size + LANES)[:size].view(shape)
+
+
 def _full(blocks: Tensor) -> Tensor:
     return torch.diag_embed(blocks) if blocks.ndim == 2 else blocks
 
@@ -169,8 +181,8 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, pairs: Pairs, cross: Tensor, own: Tensor, x: Tensor) -> Tensor:
         nodes, d, f = x.shape
-        space, w = lender_of(pairs), padded(f)
-        rows = space.lend(nodes * d, w)
+        w = padded(f)
+        rows = room(pairs, nodes * d, w)
         rows[:, :f], rows[:, f:] = x.reshape(nodes * d, f), 0
         out = product(pairs, cross, own, rows, d, w)
         ctx.pairs, ctx.f = pairs, f
@@ -182,14 +194,14 @@ class _Product(torch.autograd.Function):
         pairs, f = ctx.pairs, ctx.f
         cross, own, rows = ctx.saved_tensors
         nodes, d, _ = g.shape
-        space, w = lender_of(pairs), padded(f)
-        of_rows = space.lend(nodes * d, w)
+        w = padded(f)
+        of_rows = room(pairs, nodes * d, w)
         of_rows[:, :f], of_rows[:, f:] = g.reshape(nodes * d, f), 0
         of_cross = of_own = None
         if ctx.needs_input_grad[1]:
             of_cross = pair_dots(pairs, of_rows, rows, f, d, _entries(cross)).reshape(cross.shape)
         if ctx.needs_input_grad[2]:
-            of_own = space.lend(nodes, _entries(own))
+            of_own = room(pairs, nodes, _entries(own))
             block_kernels.outer(of_rows.numpy(), rows.numpy(), of_own.numpy(), f, size(d), size(_entries(own)))
             of_own = of_own.reshape(own.shape)
         of_x = product(pairs, cross, own if own.ndim == 2 else own.transpose(1, 2), of_rows, d, w)
@@ -198,7 +210,7 @@ class _Product(torch.autograd.Function):
 
 def product(pairs: Pairs, cross: Tensor, own: Tensor, rows: Tensor, d: int, w: int) -> Tensor:
     """L x on padded rows [V d, w]."""
-    out = lender_of(pairs).lend(len(rows), w)
+    out = room(pairs, len(rows), w)
     blocks = [one.detach().contiguous().flatten(1).numpy() for one in (cross, own)]
     sizes = (size(d), size(w), size(_entries(cross)), size(_entries(own)))
     block_kernels.product(pairs.start, pairs.other, *blocks, rows.numpy(), out.numpy(), *sizes)
@@ -207,10 +219,10 @@ def product(pairs: Pairs, cross: Tensor, own: Tensor, rows: Tensor, d: int, w: i
 
 def pair_dots(pairs: Pairs, g: Tensor, rows: Tensor, f: int, d: int, entries: int) -> Tensor:
     """[m, entries], the gradient of the blocks of pairs from that of the product, both as padded rows of f channels."""
-    space, w = lender_of(pairs), padded(2 * f)
-    x, y = space.lend(len(rows), w), space.lend(len(rows), w)
+    w = padded(2 * f)
+    x, y = room(pairs, len(rows), w), room(pairs, len(rows), w)
     block_kernels.joined(g.numpy(), rows.numpy(), x.numpy(), y.numpy(), f)
-    out = space.lend(len(pairs), entries)
+    out = room(pairs, len(pairs), entries)
     block_kernels.dots(pairs.start, pairs.other, x.numpy(), y.numpy(), out.numpy(), size(d), size(w), size(entries))
     return out
 

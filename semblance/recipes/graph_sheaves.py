@@ -64,16 +64,18 @@ def neural_sheaf_diffusion(
 ) -> Recipe:
     """semblance fit wisconsin --recipe neural-sheaf-diffusion
 
-    maps           diagonal, general, or orthogonal by householder, cayley or exponential
+    maps           diagonal, general, or orthogonal by householder, cayley or exponential; constant: nothing is learned
     normalisation  by a node's whole block, by the entries of its diagonal, or none; augmented: the block plus 1
     every_layer    maps anew in every layer, or once
     low_pass, high_pass    a stalk coordinate each with fixed maps, counted in stalk
     """
 
-    def learner() -> SheafLearner:
+    def sheaf() -> nn.Module:
+        if maps == "constant":
+            return GivenSheaf("constant", augmented=augmented)
         return SheafLearner(stalk, channels, maps, normalisation, augmented, low_pass, high_pass)
 
-    own, shared = (learner, None) if every_layer else (None, learner)
+    own, shared = (sheaf, None) if every_layer and maps != "constant" else (None, sheaf)
     encoder = residual(own, shared, stalk, channels, layers, dropout, input_dropout)
     return scored_nodes(encoder, adam(lr, weight_decay, epochs, patience))
 

@@ -26,7 +26,7 @@ from semblance.contracts import Batch
 from semblance.encoders.graphs.inputs import InputLinear, features_of
 from semblance.encoders.graphs.readout import READOUTS
 from semblance.encoders.graphs.stack import embedded
-from semblance.encoders.topology.fused import residual_step
+from semblance.encoders.topology.fused import GIVEN, Form, residual_step
 from semblance.encoders.topology.sheaf import SheafLearner
 from semblance.errors import SemblanceError, unknown
 from semblance.geometry.blocks import Blocks, check_stalks, is_compiled
@@ -87,12 +87,12 @@ class Diffusion(nn.Module):
         if self.d:
             check_stalks(x, self.d)
         inner = F.dropout(x, self.dropout, self.training) if self.dropout else x
+        if operator is None and self.operator is None:
+            raise SemblanceError("this layer has no operator of its own: hand one in")
+        form = self._compiled(x, operator)
+        if form is not None:
+            return self._step(x, inner, graph, operator, form)
         if operator is None:
-            if self.operator is None:
-                raise SemblanceError("this layer has no operator of its own: hand one in")
-            compiled = self._compiled(x)
-            if compiled is not None:
-                return compiled(x, inner, graph)
             operator = self.operator(inner, graph)
         return FORMS[self.form](self, x, inner, operator)
 
@@ -106,30 +106,33 @@ class Diffusion(nn.Module):
         """[d]: 1 + tanh e."""
         return torch.ones(self.d) if self.gain is None else 1 + torch.tanh(self.gain)
 
-    def _compiled(self, x: Tensor) -> Callable[[Tensor, Tensor, Graph], Tensor] | None:
-        """The whole layer as one step, where that is the same."""
-        learner = self.operator
-        if self.form != "residual" or self.activation != "elu" or not isinstance(learner, SheafLearner):
+    def _compiled(self, x: Tensor, operator: Blocks | Laplacian | None) -> Form | None:
+        """What the whole layer as one step is set for, where that is the same."""
+        residual = self.form == "residual" and self.activation == "elu"
+        if not residual or not is_compiled(x[:, :, None].expand(-1, -1, self.f), self.d):
             return None
-        form = learner.compiled_form()
-        if form is None or not is_compiled(x[:, :, None].expand(-1, -1, self.f), self.d):
+        if operator is None:
+            return self.operator.compiled_form() if isinstance(self.operator, SheafLearner) else None
+        fixed = isinstance(operator, Blocks) and operator.scale is None and operator.cross.ndim == 3
+        if not fixed or operator.cross.requires_grad or operator.cross.dtype != torch.float32:
             return None
+        return Form(GIVEN, self.d, self.f, 0.0, -1.0)
 
-        def step(x: Tensor, inner: Tensor, graph: Graph) -> Tensor:
-            one = torch.eye(max(self.d, self.f), dtype=x.dtype)
-            left = one[: self.d, : self.d] if self.left is None else self.left
-            right = one[: self.f, : self.f] if self.right is None else self.right
-            weight = torch.cat([torch.kron(left.contiguous(), right.contiguous()), learner.weight()])
-            bias = torch.cat([x.new_zeros(self.d * self.f), learner.bias()])
-            return residual_step(pairs_of(graph), x, None if inner is x else inner, weight, bias, self.kept(), form)
-
-        return step
+    def _step(self, x: Tensor, inner: Tensor, graph: Graph, operator: Blocks | None, form: Form) -> Tensor:
+        one = torch.eye(max(self.d, self.f))
+        left = one[: self.d, : self.d] if self.left is None else self.left
+        right = one[: self.f, : self.f] if self.right is None else self.right
+        weight, bias = torch.kron(left.contiguous(), right.contiguous()), x.new_zeros(self.d * self.f)
+        if operator is None:
+            weight, bias = torch.cat([weight, self.operator.weight()]), torch.cat([bias, self.operator.bias()])
+        pairs = pairs_of(graph) if operator is None else operator.pairs
+        return residual_step(pairs, x, None if inner is x else inner, weight, bias, self.kept(), form, operator)
 
 
 def flowed(operator: Blocks | Laplacian, v: Tensor) -> Tensor:
-    """L v of the same shape [V, d, f]."""
+    """L v of the same shape [V, d, f]. The Laplacian of a graph flows through every stalk coordinate alike."""
     if isinstance(operator, Laplacian):
-        return operator.apply(v.reshape(-1, v.shape[-1])).view(v.shape)
+        return operator.apply(v.reshape(operator.matrix.shape[0], -1)).view(v.shape)
     return operator.apply(v)
 
 

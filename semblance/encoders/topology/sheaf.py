@@ -206,12 +206,19 @@ class LocalPCA(nn.Module):
 
     def forward(self, x: Tensor, graph: Graph) -> Blocks:
         """x: [V, p], the features; p >= d."""
-        kept: dict[str, Any] = graph.once(("local pca", self.d, self.weighted), dict)
-        x = x.to_dense() if x.layout != torch.strided else x
-        if "x" not in kept or kept["x"].shape != x.shape or not torch.equal(kept["x"], x):
-            pairs = pairs_of(graph)
-            rotation = transports(frames(x, graph, self.d, self.weighted), graph).to(x.dtype)
-            own = pairs.degree.to(x.dtype)[:, None].expand(-1, self.d)
-            kept.update(x=x, blocks=Blocks(pairs, rotation, torch.diag_embed(own)))
+        kept: dict[str, Any] = graph.once(
+            ("local pca", self.d, self.weighted, self.normalisation, self.augmented), dict
+        )
+        if kept.get("given") is not x:
+            dense = x.to_dense() if x.layout != torch.strided else x
+            if "x" not in kept or kept["x"].shape != dense.shape or not torch.equal(kept["x"], dense):
+                kept.update(x=dense, blocks=self._found(dense, graph))
+            kept["given"] = x
         blocks: Blocks = kept["blocks"]
-        return blocks.normalised(self.normalisation, self.augmented)
+        return blocks
+
+    def _found(self, x: Tensor, graph: Graph) -> Blocks:
+        pairs = pairs_of(graph)
+        rotation = transports(frames(x, graph, self.d, self.weighted), graph).to(x.dtype)
+        own = torch.diag_embed(pairs.degree.to(x.dtype)[:, None].expand(-1, self.d))
+        return Blocks(pairs, rotation, own).normalised(self.normalisation, self.augmented).folded()

@@ -133,7 +133,9 @@ def test_with_the_identity_sheaf_and_an_odd_activation_turning_all_stalks_turns_
 def test_the_constant_sheaf_is_graph_convolution_with_and_without_self_loops():
     from torch_geometric.nn import GCNConv
 
-    ring = torch.stack([torch.arange(30), (torch.arange(30) + 1) % 30])  # no node is alone: there we keep it, GCN gives 0
+    ring = torch.stack(
+        [torch.arange(30), (torch.arange(30) + 1) % 30]
+    )  # no node is alone: there we keep it, GCN gives 0
     ends = torch.cat([a_graph(nodes=30, edges=90).edge_index, ring], 1)
     graph = Graph(ends, 30, directed=True).without_loops().undirected()
     x = states(30, 6)
@@ -226,3 +228,25 @@ def test_wrong_settings_are_told_in_one_line():
         a_network().layers[0](states(11, 7), a_graph())
     with pytest.raises(SemblanceError, match="no operator of its own"):
         Diffusion(None, 2, 3)(states(11, 6), a_graph())
+
+
+def test_a_fixed_operator_gives_the_same_in_one_step_and_composed():
+    graph, x, features = a_graph(), states(11, 10), states(11, 6)
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        torch.manual_seed(0)
+        layer = Diffusion(None, 2, 5).to(dtype)
+        given = x.to(dtype).requires_grad_()
+        out = layer(given, graph, LocalPCA(2, augmented=True)(features.to(dtype), graph))
+        (out**3).sum().backward()
+        found.append([out.double(), given.grad.double(), *(p.grad.double() for p in layer.parameters())])
+    for mine, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-3)
+
+
+def test_the_constant_sheaf_flows_through_every_stalk_coordinate_alike():
+    graph, x = a_graph(), states(11, 12)
+    together = Diffusion(GivenSheaf(), 3, 4, form="convolution", activation="none", right=False).double()
+    alone = Diffusion(GivenSheaf(), 1, 4, form="convolution", activation="none", left=False, right=False).double()
+    expected = [alone(x.view(11, 3, 4)[:, a], graph) for a in range(3)]
+    torch.testing.assert_close(together(x, graph), torch.cat(expected, 1))
