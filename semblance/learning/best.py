@@ -1,8 +1,8 @@
 """The best state of a run: after every epoch the validation units are asked, and the weights that did best are kept.
 
-`best` names what is compared: accuracy (higher wins; the earlier epoch on a tie) or loss (lower wins). With `patience`
-the run ends after so many epochs without a better one. The kept weights are buffers of a module, so that a checkpoint
-holds them and a resumed run ends with the same bits.
+`best` names what is compared: accuracy (higher wins; the loss where labels are numbers, which have none) or loss (lower
+wins); the earlier epoch wins a tie. With `patience` the run ends after so many epochs without a better one. The kept
+weights are buffers of a module, so that a checkpoint holds them and a resumed run ends with the same bits.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class Best(nn.Module):
     @torch.no_grad()
     def offer(self, kept: nn.Module, metrics: Metrics, epoch: int) -> None:
         """Keep this epoch's state if its validation is the best so far."""
-        found = metrics[f"val_{self.measure}"] * MEASURES[self.measure]
+        measure = self.measure if f"val_{self.measure}" in metrics else "loss"
+        found = metrics[f"val_{measure}"] * MEASURES[measure]
         if found > float(self.score):
             self.score.fill_(found)
             self.epoch.fill_(epoch)

@@ -10,7 +10,8 @@ frozen.py        a net learns some labels, then a linear machine on its frozen f
 graph_cells.py   numbers and classes of cell complexes: cw-cnn, cw-at
 graph_filters.py a polynomial of the graph's operator in a small network: sgc, appnp, gpr-gnn and kin
 graph_hypergraphs.py  nodes and their hyperedges: hgnn
-graph_networks.py  message passing on nodes and whole graphs: gcn, sage, gat, gin, pna, sir-gcn
+graph_networks.py  message passing on nodes: gcn, sage, gat, gin-nodes, pna-nodes, sir-gcn-nodes
+graph_pooled.py   message passing on whole graphs: gin, pna, sir-gcn
 hopfield.py      retrieval of stored patterns as an encoder: bags, words with motifs, small tables
 memory.py        a frozen encoder, and a space whose stored items vote
 neighbours.py    nearest neighbours beside a trained classifier

@@ -1,14 +1,14 @@
-"""Message passing on graphs under cross-entropy. What differs is the layer, and how deep and wide it is stacked.
+"""Message passing on the nodes of a graph. What differs is the layer, and how deep and wide it is stacked.
 
-gcn    a node is the weighted mean of itself and its neighbours, after a linear map
-sage   a node and the mean of its neighbours have linear maps of their own
-gat    a node scores its neighbours and takes their weighted mean, several heads side by side
-gin    a node plus the sum of its neighbours, through a perceptron
-pna    mean, maximum, minimum and deviation of the neighbours' messages, each scaled by the degree
-sir-gcn    the sum of messages that bend a linear map of sender and receiver
+gcn              a node is the weighted mean of itself and its neighbours, after a linear map
+sage             a node and the mean of its neighbours have linear maps of their own
+gat              a node scores its neighbours and takes their weighted mean, several heads side by side
+gin-nodes        a node plus the sum of its neighbours, through a perceptron
+pna-nodes        mean, maximum, minimum and deviation of the neighbours' messages, each scaled by the degree
+sir-gcn-nodes    the mean of messages that bend a linear map of sender and receiver
 
-Three skeletons: `classified_nodes`, whose last layer scores and passes messages too; `deep`, states of one width behind
-a linear map of the features, for nodes (a linear map scores); and the same for whole graphs, whose nodes are pooled.
+Two skeletons: `classified_nodes`, whose last layer scores and passes messages too; and `deep`, states of one width
+behind a linear map of the features, from which a linear map answers. Whole graphs are in `graph_pooled.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from torch import nn
 
 from semblance.data.dataset import Shape
 from semblance.data.relational import Whole
-from semblance.data.samplers import Shuffled
 from semblance.encoders.graphs.attention import Attention
 from semblance.encoders.graphs.contextual import Contextual
 from semblance.encoders.graphs.entrance import Entrance
@@ -30,8 +29,10 @@ from semblance.encoders.graphs.stack import Initial, Stack
 from semblance.errors import unknown
 from semblance.heads.classify import Linear
 from semblance.heads.last_layer import LastLayer
+from semblance.heads.regress import Regress
 from semblance.learning.backprop import Backprop
 from semblance.objectives.classify import CrossEntropy
+from semblance.objectives.regress import SquaredError
 from semblance.recipes.backbones import width_of
 from semblance.recipes.registry import Recipe, Stage, recipe
 
@@ -92,20 +93,25 @@ def deep(
 
 
 def scored_nodes(encoder: Encoder, rule: Backprop) -> Recipe:
-    """A linear map scores every node's state; the whole graph in every step."""
-    stage = Stage(rule=rule, objective=lambda shape: CrossEntropy(), batches=Whole())
-    return Recipe(encoder=encoder, head=scores(encoder), stages=(stage,), memory="data")
+    """A linear map answers from every node's state; the whole graph in every step."""
+    return Recipe(encoder, (Stage(rule, error, Whole()),), answer(encoder), memory="data")
 
 
-def scored_graphs(encoder: Encoder, rule: Backprop, batch: int) -> Recipe:
-    """A linear map scores every graph's pooled state; `batch` graphs a step."""
-    stage = Stage(rule=rule, objective=lambda shape: CrossEntropy(), batches=Shuffled(batch))
-    return Recipe(encoder=encoder, head=scores(encoder), stages=(stage,))
+def answer(encoder: Encoder) -> Callable[[Shape], Linear | Regress]:
+    """A linear map of the embedding: class scores, or a number where the labels are numbers."""
+
+    def head(shape: Shape) -> Linear | Regress:
+        width = width_of(encoder, shape)
+        if shape.classes:
+            return Linear(width, shape.classes)
+        return Regress(width, *(shape.facts.get(name, float("nan")) for name in ("label_mean", "label_std")))
+
+    return head
 
 
-def scores(encoder: Encoder) -> Callable[[Shape], Linear]:
-    """A linear classifier of what the encoder gives."""
-    return lambda shape: Linear(width_of(encoder, shape), shape.classes)
+def error(shape: Shape) -> CrossEntropy | SquaredError:
+    """What fits the labels."""
+    return CrossEntropy() if shape.classes else SquaredError()
 
 
 def start(kind: str, shape: Shape) -> tuple[nn.Module | None, int]:
@@ -206,48 +212,6 @@ def gat(
     return classified_nodes(layer, rule, hidden * heads, layers, dropout, activation="elu", last=last)
 
 
-@recipe(entry="gin", paper="Xu et al. 2019, arXiv:1810.00826", domains="graphs", needs="labels")
-def gin(
-    hidden: int = 32,
-    layers: int = 4,
-    aggregator: str = "sum",
-    depth: int = 2,
-    learn_epsilon: bool = False,
-    initial: str = "auto",
-    readout: str = "sum",
-    dropout: float = 0.0,
-    batch: int = 32,
-    lr: float = 0.01,
-    weight_decay: float = 0.0,
-    halve_every: int = 50,
-    epochs: int = 100,
-) -> Recipe:
-    """semblance fit mutag --recipe gin
-
-    aggregator   sum, mean or max; with the last two a node joins its neighbours
-    depth        linear maps in a layer's update
-    initial      given, constant, degree (one-hot), or auto: given where the data has features, else degree
-    """
-
-    def encoder(shape: Shape) -> Stack:
-        first, width = start(initial, shape)
-        updates = [perceptron(inputs, hidden, depth) for inputs in [width, *[hidden] * (layers - 1)]]
-        stacked = [Sum(u, learn_epsilon=learn_epsilon, aggregator=aggregator, pooled=True) for u in updates]
-        # A linear map of every round's pooled states, summed, is one linear map of all of them side by side.
-        return Stack(
-            stacked,
-            norm="batch",
-            dropout=dropout,
-            jump="concatenation",
-            include_input=True,
-            inputs=width,
-            initial=first,
-            readout=readout,
-        )
-
-    return scored_graphs(encoder, adam(lr, weight_decay, epochs, halve_every=halve_every), batch)
-
-
 @recipe(entry="gin", paper="Xu et al. 2019, arXiv:1810.00826", domains="graph", needs="labels")
 def gin_nodes(
     hidden: int = 64,
@@ -296,25 +260,6 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(","))
 
 
-@recipe(entry="pna", paper="Corso et al. 2020, arXiv:2004.05718", domains="graphs", needs="labels")
-def pna(
-    hidden: int = 64,
-    layers: int = 4,
-    aggregators: str = "mean,max,min,std",
-    scalers: str = "identity,amplification,attenuation",
-    towers: int = 1,
-    readout: str = "mean",
-    dropout: float = 0.0,
-    batch: int = 32,
-    lr: float = 1e-3,
-    weight_decay: float = 3e-6,
-    epochs: int = 100,
-) -> Recipe:
-    """semblance fit mutag --recipe pna"""
-    encoder = deep(principal(aggregators, scalers, towers, hidden), hidden, layers, dropout, readout=readout)
-    return scored_graphs(encoder, adam(lr, weight_decay, epochs), batch)
-
-
 @recipe(entry="pna", paper="Corso et al. 2020, arXiv:2004.05718", domains="graph", needs="labels")
 def pna_nodes(
     hidden: int = 32,
@@ -331,28 +276,6 @@ def pna_nodes(
     """semblance fit cora --recipe pna-nodes"""
     encoder = deep(principal(aggregators, scalers, towers, hidden), hidden, layers, dropout, input_dropout=dropout)
     return scored_nodes(encoder, adam(lr, weight_decay, epochs, patience))
-
-
-@recipe(entry="sir-gcn", paper="Lim, Goh & Lim 2024, arXiv:2403.12529", domains="graphs", needs="labels")
-def sir_gcn(
-    hidden: int = 64,
-    layers: int = 4,
-    sigma: str = "relu",
-    aggregator: str = "sum",
-    itself: bool = True,
-    readout: str = "sum",
-    dropout: float = 0.0,
-    batch: int = 32,
-    lr: float = 1e-3,
-    weight_decay: float = 0.0,
-    epochs: int = 100,
-) -> Recipe:
-    """semblance fit mutag --recipe sir-gcn"""
-
-    def layer(shape: Shape) -> Contextual:
-        return Contextual(hidden, hidden, sigma=sigma, aggregator=aggregator, itself=itself)
-
-    return scored_graphs(deep(layer, hidden, layers, dropout, readout=readout), adam(lr, weight_decay, epochs), batch)
 
 
 @recipe(entry="sir-gcn", paper="Lim, Goh & Lim 2024, arXiv:2403.12529", domains="graph", needs="labels")
