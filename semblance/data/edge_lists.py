@@ -15,7 +15,7 @@ import numpy as np
 
 from semblance.data.edge_columns import ENDS, MEMBERS, SIDES
 from semblance.data.edge_tables import Pairs, read_pairs
-from semblance.data.edges import build_graph, refuse_trivial
+from semblance.data.edges import build_graph, distinct, refuse_trivial
 from semblance.data.incidence import build_hypergraph
 from semblance.data.interactions import bipartite
 from semblance.data.node_tables import Nodes, beside, placed, read_nodes
@@ -141,7 +141,7 @@ def _of_hyperedges(values: np.ndarray, edge: np.ndarray, count: int, name: str, 
 
 def _repeats(first: np.ndarray, second: np.ndarray, size: int) -> bool:
     keys = first * size + second
-    return len(np.unique(keys)) < len(keys)
+    return len(distinct(keys)) < len(keys)
 
 
 def _refuse(nodes: Any, label: str | None, directed: bool | None, domain: str) -> None:

@@ -6,7 +6,7 @@
                                     the two ends, then a weight (or, from 100,000,000 up, a time), then a time
 
 Ends are mapped to positions by hashing in compiled code. Memory: some 40 bytes an edge while it is read and 16 after, 4 to
-8 for every further column, each id twice at most, and the batches at hand (16 MB of text each); never the text itself.
+8 for every further column, each id twice at most, and some 50 blocks of 4 MB that are read ahead; never the whole text.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ import pyarrow.compute as pc
 from semblance.data.edge_columns import chosen
 from semblance.errors import SemblanceError
 
-BLOCK = 1 << 24
+BLOCK = 1 << 22
 """Bytes of text read at a time."""
+LOOSE = 1 << 16
+"""Ids of batches that wait at least before they are joined."""
 CLOCK = 100_000_000
 """Third columns of whole numbers from here on are times (seconds since 1970, from 1973)."""
 
@@ -117,7 +119,7 @@ class _Codes:
         encoded = chunk.dictionary_encode()
         self.chunks.append(encoded)
         self.loose += len(encoded.dictionary)
-        if self.loose > max(self.joined, 1 << 20):
+        if self.loose > max(self.joined, LOOSE):
             self._join()
 
     def _join(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numba import njit
 from torch import Tensor
 
 from semblance.errors import SemblanceError
@@ -77,12 +78,11 @@ def both_ways(graph: Graph) -> tuple[Graph, list[str]]:
     """Every edge in both directions, a self-loop once, and a line on what that took. A graph that has both already stays as
     it is. Repeats stay where each pair is always named the same way round; else a pair counts once."""
     ends = graph.edge_index
-    if ends.shape[1] and Graph(ends, graph.num_nodes).is_symmetric():
+    alone = Graph(ends, graph.num_nodes)
+    if ends.shape[1] and alone.is_symmetric():
         return replace(graph, directed=False, kept={}), []
-    keys = np.unique((ends[0] * graph.num_nodes + ends[1]).numpy())
-    low, high = np.divmod(keys, graph.num_nodes)
-    back = int(np.isin(high * graph.num_nodes + low, keys[low < high]).sum())
-    if back:
+    into, out = alone.rows(), alone.columns()
+    if back := int(_answered(into.start, into.index, out.start, out.index)):
         said = f"{back:,} pairs are named in both directions and the others in one: each pair counts once, undirected"
         return graph.undirected(), [said]
     # A reverse edge follows its own, so that time never falls.
@@ -124,6 +124,12 @@ def checked_ends(edge_index: Any, num_nodes: int, what: str = "the graph") -> np
             f"{what}: edge {edge} names node {node}, and {why}: correct the edge, or add the node's row"
         )
     return np.ascontiguousarray(ends)
+
+
+def distinct(keys: np.ndarray) -> np.ndarray:
+    """Ascending, each once. By sorting, which on tens of millions of numbers takes a tenth of np.unique's hashing."""
+    ordered = np.sort(keys)
+    return ordered[np.concatenate([np.ones(min(len(ordered), 1), bool), ordered[1:] != ordered[:-1]])]
 
 
 def refuse_trivial(num_nodes: int, num_edges: int, what: str) -> None:
@@ -194,3 +200,24 @@ def _signed(
     if weight is not None and (weight < 0).any():
         return np.abs(weight), np.where(weight < 0, np.float32(-1), np.float32(1))
     return weight, None
+
+
+@njit(cache=True, nogil=True)
+def _answered(start, index, other_start, other_index):  # type: ignore[no-untyped-def]
+    """How many pairs of different nodes have an edge each way: sources and targets of every node ascend and are merged."""
+    count = 0
+    for v in range(len(start) - 1):
+        p, q = start[v], other_start[v]
+        while p < start[v + 1] and q < other_start[v + 1]:
+            if index[p] < other_index[q]:
+                p += 1
+            elif index[p] > other_index[q]:
+                q += 1
+            else:
+                u = index[p]
+                count += u < v
+                while p < start[v + 1] and index[p] == u:
+                    p += 1
+                while q < other_start[v + 1] and other_index[q] == u:
+                    q += 1
+    return count

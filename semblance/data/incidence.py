@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from semblance.data.edges import checked_ends
+from semblance.data.edges import checked_ends, distinct
 from semblance.errors import SemblanceError
 from semblance.geometry.hypergraph import Hypergraph
 
@@ -60,12 +60,12 @@ def build_hypergraph(
         pairs[1], moments = place[pairs[1]], moments[order]
         weight = None if weight is None else np.asarray(weight)[order]
     key = pairs[1] * num_nodes + pairs[0]
-    distinct = np.unique(key)
-    if len(distinct) < len(key):
-        notes.append(f"{len(key) - len(distinct):,} memberships are named more than once and count once")
+    once = distinct(key)
+    if len(once) < len(key):
+        notes.append(f"{len(key) - len(once):,} memberships are named more than once and count once")
     hypergraph = Hypergraph(
-        node=torch.from_numpy(distinct % num_nodes),
-        edge=torch.from_numpy(distinct // num_nodes),
+        node=torch.from_numpy(once % num_nodes),
+        edge=torch.from_numpy(once // num_nodes),
         num_nodes=num_nodes,
         num_edges=num_edges,
         weight=None if weight is None else torch.from_numpy(np.asarray(weight, np.float32)),

@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import minimum_spanning_tree
 from torch import Tensor
 
+from semblance.data.edges import distinct
 from semblance.errors import SemblanceError
 from semblance.geometry.graph import Graph
 
@@ -39,7 +40,7 @@ def hide_edges(graph: Graph, share: float = 0.1, seed: int = 0, connected: bool 
         raise SemblanceError(f"the share of hidden edges is {share}: give a number between 0 and 1, such as 0.1")
     chance = np.random.default_rng(seed)
     keys = _keys(graph)
-    pairs = np.unique(keys[keys >= 0])
+    pairs = distinct(keys[keys >= 0])
     count = round(share * len(pairs))
     if not count:
         raise SemblanceError(f"a share of {share} hides none of {len(pairs):,} edges: give more")
@@ -65,7 +66,7 @@ def hide_latest(graph: Graph, share: float = 0.1, seed: int = 0) -> Hidden:
     keys = _keys(graph)
     if not graph.directed:  # both directions of an edge happen at once, and the border may fall between them
         late &= graph.time.numpy() > graph.time.numpy()[order[~late[order]][-1]] if (~late).any() else late
-    hidden = np.unique(keys[late & (keys >= 0)])
+    hidden = distinct(keys[late & (keys >= 0)])
     if not len(hidden):
         raise SemblanceError(f"a share of {share} hides no edge: give more")
     return _parted(graph, late, hidden, np.random.default_rng(seed))
@@ -75,7 +76,7 @@ def non_edges(graph: Graph, count: int, seed: int | np.random.Generator = 0) -> 
     """int64 [2, count]: pairs of different nodes without an edge, each once, drawn uniformly."""
     chance = np.random.default_rng(seed)
     keys = _keys(graph)
-    known, size = np.unique(keys[keys >= 0]), graph.num_nodes
+    known, size = distinct(keys[keys >= 0]), graph.num_nodes
     possible = size * (size - 1) // (1 if graph.directed else 2)
     if count > possible - len(known):
         raise SemblanceError(
@@ -126,7 +127,7 @@ def _forest(graph: Graph, pairs: np.ndarray, chance: np.random.Generator) -> np.
     """Numbers of the pairs of a random spanning forest; of two opposite edges of a directed graph one at least is in."""
     size = graph.num_nodes
     low, high = np.divmod(pairs, size)
-    undirected = np.unique(np.minimum(low, high) * size + np.maximum(low, high))
+    undirected = distinct(np.minimum(low, high) * size + np.maximum(low, high))
     a, b = np.divmod(undirected, size)
     lengths = 1 + chance.random(len(undirected))
     tree = minimum_spanning_tree(csr_array((lengths, (a, b)), shape=(size, size))).tocoo()
