@@ -30,6 +30,7 @@ from torch import Tensor
 from semblance.contracts import Batch
 from semblance.data.dataset import ArrayDataset, Shape, told_of
 from semblance.errors import SemblanceError
+from semblance.geometry.cells import CellComplex
 from semblance.geometry.graph import Graph
 from semblance.geometry.hypergraph import Hypergraph
 
@@ -101,7 +102,9 @@ class RelationalDataset:
         position = np.full(len(self), -1)
         position[index] = np.arange(len(index))
         at = torch.from_numpy(index.astype(np.int64))
-        if self.whole:
+        if self.whole and isinstance(self.graph, CellComplex):
+            graph, cells = self.graph.within(index)
+        elif self.whole:
             graph, cells = self.graph.part(at), index
         else:
             graph, cells = self.graph.take(index)

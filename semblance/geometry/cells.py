@@ -213,13 +213,19 @@ class CellComplex(Keeps):
         return CellComplex(tuple(map(len, cells)), tuple(inside), member, self.num_graphs), cells
 
     def within(self, nodes: Any) -> tuple[CellComplex, list[np.ndarray]]:
-        """The subcomplex of all cells whose vertices are among these, in their order here, and their positions."""
+        """The subcomplex of all cells whose vertices are among these (distinct), which are renumbered in their order, and the
+        positions of its cells here."""
+        nodes = np.asarray(nodes, np.int64)
         masks = [np.zeros(self.num_cells[0], bool)]
-        masks[0][np.asarray(nodes)] = True
+        masks[0][nodes] = True
         for k, b in enumerate(self.boundaries, 1):
             missing = b.cell.numpy()[~masks[k - 1][b.face.numpy()]]
             masks.append(np.bincount(missing, minlength=self.num_cells[k]) == 0)
-        return self.keep(masks)
+        part, cells = self.keep(masks)
+        cells[0], order = nodes, torch.from_numpy(np.argsort(nodes))
+        first = [Boundary(order[b.face], b.cell, b.sign) for b in part.boundaries[:1]]
+        member = None if self.member is None or part.member is None else (self.member[0][nodes], *part.member[1:])
+        return CellComplex(part.num_cells, (*first, *part.boundaries[1:]), member, self.num_graphs), cells
 
     def take(self, numbers: np.ndarray) -> tuple[CellComplex, list[np.ndarray]]:
         """The complexes of these numbers [n], joined in this order, and the positions of their cells here."""

@@ -131,6 +131,10 @@ def test_the_cells_within_vertices_are_those_whose_vertices_are_all_there():
     assert part.num_cells == (5, 4, 1)
     assert part.betti().tolist() == [[2, 0, 0]]
     assert cells[0].tolist() == [0, 1, 3, 4, 8]
+    turned, again = whole.within([8, 4, 3, 1, 0])
+    assert again[0].tolist() == [8, 4, 3, 1, 0]
+    for k in (1, 2):
+        assert np.array_equal(turned.matrix(k).toarray(), whole.matrix(k).toarray()[again[k - 1]][:, again[k]])
 
 
 def test_rows_of_a_boundary_list_faces_and_cofaces():
