@@ -166,9 +166,9 @@ class RelationalDataset:
     def shape(self) -> Shape:
         """What lazy parts need to know; mean and deviation of dense features, over the training units.
 
-        facts: nodes, edges; several, where units have several classes each; log_degree, the mean of log(degree + 1) over the nodes of the training units; of interactions,
-        users; of complexes, their number, 0 where vertices are the units; of labels that are numbers, label_mean and
-        label_std over the training units.
+        facts: nodes, edges; several, where units have several classes each; log_degree, the mean of log(degree + 1) over
+        the nodes of the training units; of interactions, users; of complexes, their number, 0 where vertices are the
+        units; of labels that are numbers, label_mean and label_std over the training units.
         """
         labels = self.targets.get("labels")
         classes = 0

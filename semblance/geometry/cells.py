@@ -213,8 +213,8 @@ class CellComplex(Keeps):
         return CellComplex(tuple(map(len, cells)), tuple(inside), member, self.num_graphs), cells
 
     def within(self, nodes: Any) -> tuple[CellComplex, list[np.ndarray]]:
-        """The subcomplex of all cells whose vertices are among these (distinct), which are renumbered in their order, and the
-        positions of its cells here."""
+        """The subcomplex of all cells whose vertices are among these (distinct), which are renumbered in their order; and
+        the positions of its cells here."""
         nodes = np.asarray(nodes, np.int64)
         masks = [np.zeros(self.num_cells[0], bool)]
         masks[0][nodes] = True
