@@ -15,7 +15,10 @@ from semblance.recipes.registry import build, decorated, own
 from semblance.space.training import train
 from semblance.testing import check_recipe, short, small
 
-QUICK = {"visual-memory": {"method": "instance-discrimination"}}  # recipes of recipes, whose settings reach no further
+QUICK = {
+    "visual-memory": {"method": "instance-discrimination"},  # a recipe of recipes, whose settings reach no further
+    "sheaf-network": {"sheaf": "constant"},  # the small graph has no signs
+}
 
 
 @pytest.mark.parametrize("name", own())
