@@ -40,6 +40,7 @@ from semblance.memory.fused import kernels as k
 from semblance.memory.fused.orders import Order
 from semblance.memory.masks import Column, span
 from semblance.memory.values import stored
+from semblance.memory.words import Words
 
 MOST_LEAVES = 64
 """Longer conditions are read row by row."""
@@ -216,6 +217,8 @@ def _compared(tree: Compare, column: Column) -> Leaf:
             return found, found
 
         return Leaf(tree.column, low, high, negated, negated, ends)
+    if isinstance(value, Parameter) and column.words is not None and tree.sign in ("=", "<>"):
+        return Leaf(tree.column, low, high, negated, negated, _word(value.number, column.words))
     if tree.sign == "<>":
         return Leaf(tree.column, low, high, True, True, _between(Compare(tree.column, "=", value), column))
     return Leaf(tree.column, k.LEAST, k.MOST_TO, False, False, _between(tree, column))
@@ -261,6 +264,22 @@ def _between(tree: Compare | Between | Like, column: Column) -> Ends:
             raise Unread
         return lambda given: found
     return interval
+
+
+def _word(number: int, words: Words) -> Ends:
+    """The place of the word that comes, twice, or an interval that holds nothing."""
+
+    def ends(given: Given) -> tuple[int, int]:
+        word = given[number]
+        if not isinstance(word, str) or "\0" in word:
+            raise TypeError
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise TypeError from None
+        return words.before(word), words.until(word) - 1
+
+    return ends
 
 
 def _asks(tree: Compare | Between | Like) -> bool:
