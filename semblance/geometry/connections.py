@@ -52,7 +52,9 @@ def frames(x: Tensor, graph: Graph, d: int, weighted: bool = False) -> Tensor:
                 reach = length.amax(1, keepdim=True).clamp_min(1e-300) * (1 + 1e-6)
                 differences = differences * (1 - (length / reach) ** 2).clamp_min(0).sqrt()[:, :, None]
             out[torch.from_numpy(mine)] = _leading(differences, d)
-    return out
+    # Either sign of a direction would do. This one hangs on the features alone, not on how nodes are numbered.
+    largest = out.abs().argmax(1, keepdim=True)
+    return out * torch.where(out.gather(1, largest) < 0, -1.0, 1.0)
 
 
 def _neighbourhoods(x: Tensor, graph: Graph, d: int) -> tuple[np.ndarray, np.ndarray]:

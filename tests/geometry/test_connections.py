@@ -47,6 +47,14 @@ def test_frames_are_orthonormal_whatever_the_neighbours_span(weighted):
     torch.testing.assert_close(frame.transpose(1, 2) @ frame, same)
 
 
+def test_frames_do_not_hang_on_how_nodes_are_numbered():
+    x = torch.randn(30, 6, generator=torch.Generator().manual_seed(0))
+    graph = near_graph(x.numpy(), 5)
+    order = torch.randperm(30, generator=torch.Generator().manual_seed(1))
+    renamed = Graph(order.argsort()[graph.edge_index], 30)
+    torch.testing.assert_close(frames(x[order], renamed, 3), frames(x, graph, 3)[order])
+
+
 def test_the_frame_spans_the_plane_of_the_neighbours():
     x = a_plane()
     frame = frames(x, near_graph(x.numpy(), 6), 2)

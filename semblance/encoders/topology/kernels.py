@@ -225,7 +225,8 @@ def leave(z, gain, scale, out, made, f, d):  # type: ignore[no-untyped-def]
             factor, keep = scale[v, a], gain[a]
             for c in range(f):
                 x = factor * out[v * n + a, c]
-                made[v, a * f + c] = keep * z[v, a * f + c] - (x if x > ZERO else exp(min(x, ZERO)) - ONE)
+                # elu without a branch, which would keep the loop from becoming vectors: one of the two terms is 0.
+                made[v, a * f + c] = keep * z[v, a * f + c] - max(x, ZERO) - (exp(min(x, ZERO)) - ONE)
 
 
 @compiled
@@ -240,8 +241,7 @@ def leave_back(g, z, gain, scale, out, of_out, of_z, of_gain, of_scale, f, d):  
                 x, slope = out[v * n + a, c], g[v, a * f + c]
                 of_z[v, a * f + c] = keep * slope
                 of_keep += slope * z[v, a * f + c]
-                x_scaled = factor * x
-                inner = -slope * (ONE if x_scaled > ZERO else exp(min(x_scaled, ZERO)))
+                inner = -slope * exp(min(factor * x, ZERO))  # the slope of elu: e^0 above 0
                 of_factor += inner * x
                 of_out[v * n + a, c] = factor * inner
             for c in range(f, of_out.shape[1]):

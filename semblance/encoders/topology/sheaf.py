@@ -211,7 +211,7 @@ class LocalPCA(nn.Module):
         )
         if kept.get("given") is not x:
             dense = x.to_dense() if x.layout != torch.strided else x
-            if "x" not in kept or kept["x"].shape != dense.shape or not torch.equal(kept["x"], dense):
+            if "x" not in kept or kept["x"].dtype != dense.dtype or not torch.equal(kept["x"], dense):
                 kept.update(x=dense, blocks=self._found(dense, graph))
             kept["given"] = x
         blocks: Blocks = kept["blocks"]
