@@ -20,10 +20,6 @@ EXCUSED = {
     "deepwalk": SOLVED,
     "cw-cnn": ONE_MESH,
     "cw-at": ONE_MESH,
-    "connection-sheaf": {
-        "double": "its frames are found once for all layers, in float32",
-        "renumbered": "a frame is known up to a turn, and which one is found depends on the order of the neighbours",
-    },
 }
 """Promises without a meaning for a recipe's encoder, each with the reason."""
 NAMES = [(name, domain) for name, row in own().items() for domain in row.domains if domain in RELATIONAL]
