@@ -66,7 +66,13 @@ def from_graph_arrays(
 
 
 def from_matrix(matrix: Any, domain: str = "graph", *, directed: bool | None = None, **known: Any) -> RelationalDataset:
-    """A sparse or dense matrix, entry (i, j) the weight of the edge from i to j. A symmetric one is undirected."""
+    """A sparse or dense matrix, entry (i, j) the weight of the edge from i to j. A symmetric one is undirected. As a
+    hypergraph: rows are nodes, columns hyperedges, and what is not 0 a membership."""
+    if domain == "hypergraph":
+        columns = sparse.csc_array(matrix)
+        columns.eliminate_zeros()
+        members = {"hyperedge_ptr": columns.indptr, "hyperedge_nodes": columns.indices, "num_nodes": columns.shape[0]}
+        return from_roles(domain, members, directed=directed, **known)
     held = sparse.coo_array(matrix)
     if held.shape[0] != held.shape[1]:
         raise SemblanceError(

@@ -21,6 +21,15 @@ from semblance.data.relational import RelationalDataset
 from semblance.errors import SemblanceError
 
 Arrays = Mapping[str, Any]
+NEEDED: dict[str, list[set[str]]] = {
+    "graph": [{"edge_index"}, {"edge_index_directed"}],
+    "events": [{"edge_index_directed", "time"}, {"edge_index", "time"}],
+    "graphs": [{"edge_index", "node_ptr"}],
+    "hypergraph": [{"hyperedge_nodes", "hyperedge_ptr"}],
+    "complex": [{"faces", "pos"}],
+    "interactions": [{"item", "user"}],
+}
+"""Roles that make a dataset of a domain."""
 
 
 def from_roles(
@@ -35,6 +44,11 @@ def from_roles(
     """directed: the directed edges where the set has both (None: the undirected ones where it has them)."""
     if directed is not None and domain not in ("graph", "events"):
         raise SemblanceError(f"directed is for the domains graph and events, and this is {domain}: leave it out")
+    if not any(wanted <= set(arrays) for wanted in NEEDED[domain]):
+        wanted = " or ".join(" and ".join(sorted(one)) for one in NEEDED[domain])
+        raise SemblanceError(
+            f"{known['what']} has the arrays {', '.join(name for name in arrays if name != 'attributes')}, and {domain} needs {wanted}: give them"
+        )
     builder = {"graphs": _graphs, "hypergraph": _hypergraph, "complex": _mesh, "interactions": _ratings}.get(domain)
     if builder is not None:
         return builder(arrays, split=split, seed=seed, **known)
