@@ -46,9 +46,8 @@ def from_roles(
         raise SemblanceError(f"directed is for the domains graph and events, and this is {domain}: leave it out")
     if not any(wanted <= set(arrays) for wanted in NEEDED[domain]):
         wanted = " or ".join(" and ".join(sorted(one)) for one in NEEDED[domain])
-        raise SemblanceError(
-            f"{known['what']} has the arrays {', '.join(name for name in arrays if name != 'attributes')}, and {domain} needs {wanted}: give them"
-        )
+        held = ", ".join(name for name in arrays if name != "attributes")
+        raise SemblanceError(f"{known['what']} has the arrays {held}, and {domain} needs {wanted}: give them")
     builder = {"graphs": _graphs, "hypergraph": _hypergraph, "complex": _mesh, "interactions": _ratings}.get(domain)
     if builder is not None:
         return builder(arrays, split=split, seed=seed, **known)
