@@ -110,7 +110,7 @@ DOMAINS: dict[str, Domain] = {
             "a folder in TU format (DS_A.txt, DS_graph_indicator.txt, ...), or lists of PyG Data",
             frozenset(),
             default=lambda dataset: "gin",
-            ranked=("gin", "pna"),
+            ranked=("gin", "pna", "sir-gcn"),
         ),
         Domain(
             "hypergraph",
@@ -125,7 +125,7 @@ DOMAINS: dict[str, Domain] = {
             "a mesh (.obj, .off, arrays pos and faces), or oriented simplices (.simplices: the vertices of one a line)",
             frozenset({".obj", ".off", ".simplices"}),
             default=lambda dataset: "cw-cnn",
-            ranked=("cw-cnn",),
+            ranked=("cw-cnn", "cw-at"),
         ),
         Domain(
             "events",
@@ -140,12 +140,16 @@ DOMAINS: dict[str, Domain] = {
             frozenset(),
             interaction_columns,
             lambda dataset: "lightgcn",
-            ("lightgcn",),
+            ("lightgcn", "matrix-factorisation"),
         ),
     )
 }
 
-NEED_LABELS = ("supcon", "supervised")
+NEED_LABELS = frozenset(
+    {"supcon", "supervised", "gcn", "sgc", "gat", "gin-nodes", "appnp", "mlp", "gin", "pna", "sir-gcn", "hgnn"}
+    | {"cw-cnn", "cw-at"}
+)
+"""Of the recipes that `rank` compares by itself, those that learn from labels."""
 TABLES = frozenset({".csv", ".tsv", ".parquet", ".pq"})
 ARRAYS = frozenset({".npy", ".npz"})
 EDGE_FILES = frozenset(suffix for name in RELATIONAL for suffix in DOMAINS[name].files)
@@ -314,7 +318,8 @@ def default_recipe(dataset: Loaded) -> str:
 
 def rank_set(dataset: Loaded) -> list[str]:
     """The recipes that `rank` runs when none is named."""
-    return [name for name in row_of(dataset.domain).ranked if name not in NEED_LABELS or labelled(dataset) > 0]
+    known = _has_labels(dataset) if dataset.domain in RELATIONAL else labelled(dataset) > 0
+    return [name for name in row_of(dataset.domain).ranked if known or name not in NEED_LABELS]
 
 
 def row_of(domain: str) -> Domain:

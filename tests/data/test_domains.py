@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from semblance.data.domains import DOMAINS, RELATIONAL, built, default_recipe, infer, rank_set
+from semblance.data.domains import DOMAINS, NEED_LABELS, built, default_recipe, infer, rank_set
 from semblance.data.load import load
 from semblance.errors import SemblanceError
 
@@ -124,7 +124,27 @@ def test_recipes_of_the_table_exist_and_take_the_domain():
 
     recipes = decorated()
     for domain in DOMAINS.values():
-        # Recipes of the relational domains come one by one: those that are there have to take the domain.
         for name in domain.ranked:
-            if name in recipes or domain.name not in RELATIONAL:
-                assert domain.name in recipes[name].domains, name
+            assert domain.name in recipes[name].domains, name
+            assert ("labels" in recipes[name].needs) == (name in NEED_LABELS), name
+    for name in ("karate", "graph-atlas", "southern-women"):
+        data = load(name)
+        assert data.domain in recipes[default_recipe(data)].domains, name
+
+
+def graph(nodes=4, **more):
+    ends = np.stack([np.arange(nodes - 1), np.arange(1, nodes)])
+    return load({"edge_index": ends, **more})
+
+
+def test_features_labels_and_size_decide_the_default_for_graphs():
+    some, several = np.array([0, 1, 0, 1]), np.eye(4, dtype=bool)
+    assert default_recipe(graph(x=np.eye(4), y=some)) == default_recipe(graph(x=np.eye(4), y=several)) == "gcn"
+    assert default_recipe(graph(y=some)) == default_recipe(graph()) == default_recipe(graph(x=np.eye(4))) == "node2vec"
+    assert default_recipe(graph(20_001)) == "fastrp"
+
+
+def test_rank_compares_what_learns_from_labels_only_where_nodes_have_some():
+    assert rank_set(graph(y=np.array([0, 1, 0, 1]))) == list(DOMAINS["graph"].ranked)
+    assert rank_set(graph(y=np.eye(4, dtype=bool))) == list(DOMAINS["graph"].ranked)
+    assert rank_set(graph()) == ["node2vec", "fastrp"]
