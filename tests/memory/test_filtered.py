@@ -127,6 +127,30 @@ def test_the_share_that_is_asked_for_is_found(kind: str) -> None:
         assert min(shares.values()) >= floor, shares
 
 
+@pytest.mark.parametrize("kind", ["uniform", "correlated", "diffuse"])
+def test_a_prepared_combination_finds_the_share_that_is_asked_for(kind: str) -> None:
+    index, exact = filled(kind)
+    shares: dict[tuple[str, float], float] = {}
+    for where in (
+        "score between 0.1 and 0.7 and (city = 'Bergen' or city = 'Rome')",
+        "city in ('Oslo', 'Lima')",
+        "not city = 'Bergen'",
+        "score < 0.6 and not year between 1930 and 1960",
+        "year between 1920 and 2050 and score between 0.2 and 0.9",
+        "flag and (year < 1950 or city = 'Bergen')",
+    ):
+        wanted, _ = exact.search(asked(kind), 10, where)
+        for recall in (0.95, 0.99):
+            near = index.prepare(where, recall)
+            assert near._quick is not None
+            found = [{index._state.ids[number] for number in near(query, 10)[0]} for query in asked(kind)]
+            assert all(len(line) == 10 for line in found)
+            shares[where, recall] = float(np.mean([len(a & {*b}) / 10 for a, b in zip(found, wanted, strict=True)]))
+    for recall, floor in ((0.95, 0.93), (0.99, 0.97)):
+        met = [share for (_, least), share in shares.items() if least == recall]
+        assert np.mean(met) >= recall - 1e-3 and min(met) >= floor, shares
+
+
 @pytest.mark.parametrize("geometry", ["cosine", "euclidean"])
 @pytest.mark.parametrize("dim", [2, 3, 7, 64, 130])
 def test_any_number_of_dimensions(dim: int, geometry: str) -> None:

@@ -94,6 +94,25 @@ class AgainstADictionary(RuleBasedStateMachine):
         assert len(ids) == len(set(ids)) == min(k, len(inside)) and set(ids) <= inside
         assert (np.diff(distances) >= -1e-5).all()
 
+    @rule(
+        k=st.sampled_from([1, 10, 400]), first=st.integers(-1, 9), second=st.integers(0, 9), kind=st.sampled_from("abc")
+    )  # fmt: skip
+    def ask_a_prepared_combination(self, k: int, first: int, second: int, kind: str) -> None:
+        if not {"year", "kind"} <= set(self.index._state.table.column_names):
+            return
+        near = self.index.prepare("(year = ? or year > ?) and not kind = ?", 1.0)
+        found, distances = near(QUERIES[0], k, first, second, kind)
+        ids = [self.index._state.ids[number] for number in found]
+        inside = [
+            id
+            for id, item in self.items.items()
+            if item.get("kind") not in (None, kind)
+            and item.get("year") is not None
+            and (item["year"] == first or item["year"] > second)
+        ]
+        assert len(ids) == len(set(ids)) == min(k, len(inside)) and set(ids) <= set(inside)
+        np.testing.assert_allclose(distances, np.sort(self.true(QUERIES[0], inside))[:k], rtol=1e-4, atol=1e-4)
+
     def true(self, query: np.ndarray, ids: list[str]) -> np.ndarray:
         """The distances of these items."""
         held = np.array([self.items[id]["vector"] for id in ids]).reshape(-1, DIM)

@@ -1,4 +1,4 @@
-"""Conjunction: a condition over ordered columns, as what compiled code reads (`kernels.combined`).
+"""Conjunction: a condition over columns in their orders, as what compiled code reads (`kernels.combined`).
 
     leaf        a stretch of a column's order, or all of it but a stretch: what a comparison with a value means
     program     what joins leaves by and, by or; `not` has gone into the leaves
@@ -86,9 +86,10 @@ class Unread(Exception):
 
 @dataclass
 class Conjunction:
-    """What `kernels.combined` is handed; `names` are the columns, the natural one first."""
+    """What `kernels.combined` is handed; `names` are the columns it reads, the natural order's first."""
 
     names: list[str]
+    columns: Mapping[str, Column]
     orders: Mapping[str, Order]
     leaves: list[Leaf] = field(default_factory=list)
     program: list[tuple[int, int]] = field(default_factory=list)
@@ -101,10 +102,10 @@ class Conjunction:
     ) -> Conjunction | None:
         """The condition over the columns of a part, or None where it is more than stretches of orders."""
         try:
-            flat = _flat(tree, True, columns, orders)
+            flat = _flat(tree, True, columns)
         except Unread:
             return None
-        made = cls([natural], orders)
+        made = cls([natural], columns, orders)
         for part in flat.parts if isinstance(flat, Joined) and flat.all else (flat,):
             begun = len(made.program)
             made.depth = max(made.depth, made._write(part, k.PUT))
@@ -136,7 +137,11 @@ class Conjunction:
         if not alone or len({leaf.column for leaf in leaves}) > 1 or any(leaf.negated for leaf in leaves):
             return k.OTHER, 0
         column = self.names.index(leaves[0].column)
-        if any(leaf.low == k.NULLS for leaf in leaves) or (len(leaves) > 1 and column == 0):
+        if (
+            leaves[0].column not in self.orders
+            or any(leaf.low == k.NULLS for leaf in leaves)
+            or (len(leaves) > 1 and column == 0)
+        ):
             return k.OTHER, 0
         return (k.SINGLE if len(leaves) == 1 else k.UNION), column
 
@@ -154,7 +159,7 @@ class Conjunction:
         real: list[tuple[int, Ends]] = []
         for number, leaf in enumerate(self.leaves):
             if leaf.ends is not None:
-                held = real if self.orders[leaf.column].values.dtype.kind == "f" else whole
+                held = real if self.columns[leaf.column].values.dtype.kind == "f" else whole
                 held.append((number, leaf.ends))
         count = len(self.leaves)
 
@@ -171,13 +176,13 @@ class Conjunction:
         return found
 
 
-def _flat(tree: Condition, wanted: bool, columns: Mapping[str, Column], orders: Mapping[str, Order]) -> Tree:
+def _flat(tree: Condition, wanted: bool, columns: Mapping[str, Column]) -> Tree:
     """The rows for which the condition is true, or (not wanted) false, as leaves joined by and, by or."""
     if isinstance(tree, Not):
-        return _flat(tree.part, not wanted, columns, orders)
+        return _flat(tree.part, not wanted, columns)
     if isinstance(tree, (And, Or)):
-        return _joined(isinstance(tree, And) == wanted, [_flat(part, wanted, columns, orders) for part in tree.parts])
-    if isinstance(tree, CompareColumns) or tree.column not in orders or not tree.column:
+        return _joined(isinstance(tree, And) == wanted, [_flat(part, wanted, columns) for part in tree.parts])
+    if isinstance(tree, CompareColumns):
         raise Unread
     column = columns[tree.column]
     if column.kind == "list":

@@ -61,7 +61,7 @@ class Part:
             self.width = max([self.width, *(codes.books.shape[0] * codes.books.shape[1] for codes in order.codes)])
         self._local = threading.local()
         self._nothing = np.empty(0, np.uint64)
-        self._ranks: dict[str, Places] = {}
+        self._ranked: dict[str, tuple[NDArray[Any], Places]] = {}
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -105,7 +105,8 @@ class Part:
         ]
         for order in self.orders.values():
             arrays += [order.rows, order.values, *(codes.blocks for codes in order.codes)]
-        arrays += self._ranks.values()
+        for name, (values, ranks) in self._ranked.items():
+            arrays += [ranks] if name in self.orders else [values, ranks]
         return sum(array.nbytes for array in arrays) + sum(column.nbytes for column in self.columns.values())
 
     def learn(self, schema: pa.Schema) -> None:
@@ -175,25 +176,37 @@ class Part:
         )  # fmt: skip
         return best, rows, found
 
-    def ranks(self, name: str) -> Places:
-        """Each place's position in an order, in whole blocks: -1 where it has none. Kept once it was asked for."""
-        if name not in self._ranks:
-            found = np.full(-(-len(self) // ROWS) * ROWS, -1, np.int32)
-            rows = self.orders[name].rows
-            found[rows] = np.arange(len(rows), dtype=np.int32)
-            self._ranks[name] = found
-        return self._ranks[name]
+    def ranked(self, name: str) -> tuple[NDArray[Any], Places]:
+        """A column's values, ascending, and each place's position among them in whole blocks, -1 where it holds null.
+        Kept once they were asked for; a column needs no order of its own."""
+        if name not in self._ranked:
+            order = self.orders.get(name)
+            rows, values = (order.rows, order.values) if order else sorted_rows(self.columns[name])
+            ranks = np.full(-(-len(self) // ROWS) * ROWS, -1, np.int32)
+            ranks[rows] = np.arange(len(rows), dtype=np.int32)
+            self._ranked[name] = values, ranks
+        return self._ranked[name]
 
     def addresses(self, names: Sequence[str]) -> tuple[NDArray[np.int64], list[Any]]:
-        """Columns as `kernels.combined` reads them [columns, 6], and the arrays that have to live as long."""
-        lines, kept = np.zeros((len(names), 6), np.int64), []
-        for line, name in zip(lines, names, strict=True):
-            order = self.orders[name]
-            held = [order.values] if order.natural else [order.values, order.rows, self.ranks(name)]
-            rows, ranks = (0, 0) if order.natural else (held[1].ctypes.data, held[2].ctypes.data)
-            floats = order.values.dtype.kind == "f"
-            line[:] = order.values.ctypes.data, len(order.values), floats, rows, ranks, order.length
-            kept.append(held)
+        """Columns as `kernels.combined` reads them [columns, 6], and the arrays that have to live as long; the natural
+        order's column comes first."""
+        natural = self.orders[self.natural]
+        lines, kept = np.zeros((len(names), 6), np.int64), [natural.values]
+        lines[0] = (
+            natural.values.ctypes.data,
+            len(natural.values),
+            natural.values.dtype.kind == "f",
+            0,
+            0,
+            natural.length,
+        )
+        for line, name in zip(lines[1:], names[1:], strict=True):
+            values, ranks = self.ranked(name)
+            rows = self.orders[name].rows if name in self.orders else ranks[:0]
+            kept += [values, ranks, rows]
+            line[:] = (
+                values.ctypes.data, len(values), values.dtype.kind == "f", rows.ctypes.data, ranks.ctypes.data, len(rows),
+            )  # fmt: skip
         return lines, kept
 
     def frames(self, name: str) -> NDArray[np.int64]:

@@ -45,7 +45,9 @@ def _combined(part: Part, tree: Condition, share: int, flat: bool) -> Quick | No
     names, ends, many = tuple(read.names), read.ends(), len(parameters_of(tree))
     leaves, conjuncts, program = read.arrays()
     columns, kept = part.addresses(names)
-    whole = [part.masked[name].steps(share) for name in names]
+    # Columns without an order of their own are tested and never walked through.
+    walked = [name if name in part.orders else part.natural for name in names]
+    whole = [part.masked[name].steps(share) for name in walked]
     steps = np.zeros((len(COUNTS), len(whole), *np.max([one.shape[1:3] for one in whole], axis=0), 3), np.int64)
     for number, one in enumerate(whole):
         # The octaves of a shorter order end sooner, and compiled code stops at the last of the longest.
@@ -59,7 +61,7 @@ def _combined(part: Part, tree: Condition, share: int, flat: bool) -> Quick | No
             raise IndexError
         room = local.__dict__.get("room")
         if room is None:
-            framed = np.stack([part.frames(name) for name in names])
+            framed = np.stack([part.frames(name) for name in walked])
             places = np.zeros((2, len(leaves) + 1, 2), np.int64)
             room = local.room = framed, places, np.zeros((read.depth + 1, blocks), np.uint64), kept
         near, distances = np.empty(count, WHOLE), np.empty(count, REAL)
