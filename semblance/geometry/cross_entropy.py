@@ -44,7 +44,7 @@ class _CrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> Any:
         (power,) = ctx.saved_tensors
-        return (power if float(g) == 1 else power * g), None
+        return (power if float(g.detach()) == 1 else power * g), None
 
 
 @njit(cache=True, nogil=True)

@@ -251,8 +251,9 @@ def _plainly(rows: Rows, x: Tensor, factors: Factors) -> Tensor:
     messages = x[source]
     if factors.weight is not None:
         mine = factors.weight[torch.from_numpy(rows.order)].to(x)
-        wide = messages.view(len(source), 1 if mine.ndim == 1 else mine.shape[1], -1)
-        messages = (wide * mine.reshape(len(source), -1, 1)).reshape(messages.shape)
+        heads = 1 if mine.ndim == 1 else mine.shape[1]
+        wide = messages.view(len(source), heads, x.shape[1] // heads) * mine.view(len(source), heads, 1)
+        messages = wide.view(messages.shape)
     out = x.new_zeros(len(rows.start) - 1, x.shape[1]).index_add(0, target, messages)
     own = factors.own
     if own is not None:

@@ -73,8 +73,8 @@ def place_of(context: Any, b: Any, kind: Any, array: Any, at: Any, vector: Any) 
     return b.bitcast(b.gep(first, [at]), vector.as_pointer())
 
 
-def _all(b: Any, value: Any, vector: Any) -> Any:
-    """A value in every lane."""
+def every_lane(b: Any, value: Any, vector: Any) -> Any:
+    """A number in every lane of a vector type."""
     u = ir.Constant(vector, ir.Undefined)
     zeros = ir.Constant(ir.VectorType(_int, vector.count), [0] * vector.count)
     return b.shuffle_vector(b.insert_element(u, value, ir.Constant(_int, 0)), u, zeros)
@@ -128,7 +128,7 @@ def add(typing: Any, wide: Any, acc: Any, w: Any, x: Any, at: Any) -> Any:
     def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
         slot = slot_of(b, given[1], wide)
         row = b.load(place_of(context, b, signature.args[3], given[3], given[4], lanes_of(wide)), align=4)
-        row = b.fmul(_all(b, given[2], lanes_of(wide)), row, flags=FLAGS)
+        row = b.fmul(every_lane(b, given[2], lanes_of(wide)), row, flags=FLAGS)
         b.store(b.fadd(b.load(slot, align=64), row, flags=FLAGS), slot, align=64)
         return context.get_dummy_value()
 
@@ -141,7 +141,7 @@ def scale(typing: Any, wide: Any, acc: Any, w: Any) -> Any:
 
     def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
         slot = slot_of(b, given[1], wide)
-        b.store(b.fmul(b.load(slot, align=64), _all(b, given[2], lanes_of(wide)), flags=FLAGS), slot, align=64)
+        b.store(b.fmul(b.load(slot, align=64), every_lane(b, given[2], lanes_of(wide)), flags=FLAGS), slot, align=64)
         return context.get_dummy_value()
 
     return types.void(wide, acc, types.float32), generate
@@ -195,7 +195,7 @@ def put(typing: Any, wide: Any, acc: Any, out: Any, at: Any, count: Any) -> Any:
             with otherwise:
                 lanes = ir.VectorType(_int, vector.count)
                 mask = b.icmp_signed(
-                    "<", ir.Constant(lanes, list(range(vector.count))), _all(b, b.trunc(given[4], _int), lanes)
+                    "<", ir.Constant(lanes, list(range(vector.count))), every_lane(b, b.trunc(given[4], _int), lanes)
                 )
                 kind = ir.FunctionType(ir.VoidType(), [vector, vector.as_pointer(), _int, mask.type])
                 name = f"llvm.masked.store.v{vector.count}f32.p0"

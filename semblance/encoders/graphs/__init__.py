@@ -1,15 +1,19 @@
 """Encoders of graphs: states of nodes, and vectors of graphs.
 
 aggregators.py   a neighbourhood's messages as one or several summaries
+attending.py     static attention as one compiled step
 attention.py     how much a node takes from each neighbour, scored from both
 bases.py         polynomials of an operator: Chebyshev's, Bernstein's, learned, optimal for the features
 contextual.py    messages that depend on who listens
 inputs.py        the first linear map, of dense features or of sparse bags of words
 cooccurrence.py  who is met near whom, as a matrix given or implied, and its factors
 edge_features.py features of a pair of nodes
+graphlets.py     how often two nodes sit together in small subgraphs, by where in them
+graphlet_counts.py  the counting of it
 held_out.py      how well embeddings tell labels: what solvers choose settings by
 projection.py    powers of the walk matrix on a very sparse random matrix
 entrance.py      the first state of a node, a linear map of its features
+fused.py         a sum over neighbours, a linear map, a bias and a ReLU as one step
 message.py       messages linear in their source: convolution, sum, GraphSAGE
 operators.py     a graph as a sparse matrix that moves features
 principal.py     several aggregators, each scaled by the degree
@@ -17,6 +21,8 @@ propagate.py     filters: a polynomial of an operator, before or after a small n
 readout.py       one vector of a graph from the states of its nodes
 refinement.py    colour refinement: what message passing can tell apart
 skip_gram.py     which columns are met near which rows, told from drawn noise: one compiled pass
+scaled.py        a map of summaries scaled by the degree
+statistics.py    several summaries of linear messages in one pass
 stack.py         layers over one graph, initial features, and what a node or a graph is in the end
 table.py         a vector of its own for every node
 """
@@ -52,6 +58,7 @@ __getattr__, __dir__, __all__ = lazy(
         "SkipGram": "cooccurrence",
         "Singular": "cooccurrence",
         "RandomProjection": "projection",
+        "orbit_adjacencies": "graphlets",
         "edge_features": "edge_features",
     },
 )

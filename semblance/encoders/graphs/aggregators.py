@@ -140,7 +140,7 @@ def _of_messages(graph: Graph, messages: Tensor, names: Sequence[str]) -> list[T
             return root_of(variance, name)
         order = _order(name)
         moment = total(centred**order) * inverse
-        return moment.sign() * (moment.abs() + SMALL) ** (1 / order)
+        return moment.sign() * ((moment.abs() + SMALL) ** (1 / order) - SMALL ** (1 / order))  # 0 at 0, without a jump
 
     return [of(name) for name in names]
 

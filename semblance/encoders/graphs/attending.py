@@ -119,7 +119,8 @@ class _Attended(torch.autograd.Function):
         _corrections(
             g.contiguous().numpy(), y.numpy(), NONE if bias is None else bias.detach().numpy(), correction.numpy()
         )
-        held = g if width == width_of(width) and g.is_contiguous() else padded(g, 1, width_of(width), lender)
+        alone = len(groups(heads, each)) == 1 and width == width_of(width) and g.is_contiguous()
+        held = g if alone else padded(g, 1, width_of(width), lender)  # rows are read to the width of the last group
         of_h = lender.lend(*h.shape)
         if h.shape[1] > width + 2 * heads:
             of_h[:, width + 2 * heads :] = 0
@@ -286,7 +287,7 @@ def _attend_back(  # type: ignore[no-untyped-def]
         for p in range(start[j], start[j + 1]):
             i = np.int64(index[p])
             q = np.int64(seen[p]) * heads + head
-            if len(many) == 1:
+            if len(many) == 1 and (heads == 1 or 4 * len(wide) == len(each)):  # no lane of another head
                 add(wide, acc, w[q], g, i * step + at)
                 d = w[q] * dot(wide, g, i * step + at, h, j * stride + at) - alpha[q] * part[i, head, 1]
                 d = d if table[j, head] + part[i, head, 0] > 0 else leak * d

@@ -148,4 +148,4 @@ def _dropout(x: Tensor, rate: float, training: bool) -> Tensor:
     if x.layout == torch.strided:
         return F.dropout(x, rate)
     values = F.dropout(x.values(), rate)
-    return torch.sparse_csr_tensor(x.crow_indices(), x.col_indices(), values, x.shape)
+    return torch.sparse_csr_tensor(x.crow_indices(), x.col_indices(), values, x.shape, check_invariants=False)

@@ -17,22 +17,26 @@ import numpy as np
 import torch
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from semblance.geometry.graph import Graph, Rows
-from semblance.geometry.lent import lender_of
+from semblance.geometry.lent import Lender, lender_of
 from semblance.geometry.products import Factors, padded, summed
 from semblance.geometry.rows import (
     FLAGS,
+    add,
     compiled,
+    every_lane,
     lanes_of,
     new,
     over_columns,
     over_rows,
     place_of,
     put,
+    scale,
     slot_of,
     wide_of,
     width_of,
@@ -79,9 +83,8 @@ class _Statistics(torch.autograd.Function):
         columns = source.shape[1]
         width = width_of(columns) if columns <= BLOCK else -(-columns // BLOCK) * BLOCK
         step = min(width, BLOCK)
-        ready = source.shape[1] == width and source.is_contiguous()
-        u = source.detach().numpy() if ready else padded(source, 1, width, lender).numpy()
-        c = np.empty((0, 0), np.float32) if target is None else target.detach().contiguous().numpy()
+        u = ready_rows(source, width, lender)
+        c = np.empty((0, 0), np.float32) if target is None else ready_rows(target, width, lender)
         out = lender.lend(len(source), len(codes) * columns)
         means = lender.lend(len(source), columns)
         chosen = lender.lend(len(source), 2 * columns, dtype=torch.int32)
@@ -92,7 +95,7 @@ class _Statistics(torch.autograd.Function):
             for at in range(0, width, step):
                 _observe_rows(
                     wide_of(step), rows.start, rows.index, order, u, c, at, min(step, columns - at), codes,
-                    out.numpy(), means.numpy(), chosen.numpy(), first, last,
+                    out.numpy(), means.numpy(), chosen.view(torch.float32).numpy(), first, last,
                 )  # fmt: skip
 
         over_rows(where, work)
@@ -113,22 +116,25 @@ class _Statistics(torch.autograd.Function):
         of_source = lender.lend(count, columns).zero_()
         of_target = lender.lend(count, columns) if ctx.needs_input_grad[1] else None
         c = np.empty((0, 0), np.float32) if of_target is None else of_target.numpy()
-        arrays = (g.numpy(), out.numpy(), means.numpy())
-        over_rows(
-            _starts(rows, order),
-            lambda first, last: _back(rows.start, order, *arrays, codes, linear.numpy(), c, first, last),
-        )
-        for place, code in enumerate(codes.tolist()):
-            if code in (MAX, MIN):
-                half = 0 if code == MAX else columns
-                given = (rows.start, order, g.numpy(), place * columns, chosen.numpy(), half, of_source.numpy())
-                over_columns(columns, lambda a, z, given=given: _scatter(*given, a, z))
+        arrays = (g.numpy(), out.numpy(), means.numpy(), codes, chosen.numpy(), linear.numpy())
+        here, one = of_source.numpy(), torch.get_num_threads() == 1
+        given = here if one else here[:0]
+        over_rows(_starts(rows, order), lambda first, last: _back(rows.start, order, *arrays, given, c, first, last))
+        if not one and set(codes.tolist()) & {MAX, MIN}:
+            over_columns(columns, lambda a, z: _give_all(rows.start, order, arrays[0], codes, arrays[4], here, a, z))
         if set(codes.tolist()) - {MAX, MIN}:
             pulled = summed(graph.columns(), linear, Factors(), lender)
             of_source += pulled[:, :columns]
             if spreads:
                 of_source.addcmul_(source, pulled[:, columns:])
         return of_source, of_target, None, None
+
+
+def ready_rows(x: Tensor, width: int, lender: Lender) -> np.ndarray:
+    """Rows of that width: x itself, or x and zeros."""
+    if x.shape[1] == width and x.is_contiguous():
+        return x.detach().numpy()
+    return padded(x, 1, width, lender).numpy()
 
 
 def _starts(rows: Rows, order: np.ndarray) -> np.ndarray:
@@ -148,7 +154,7 @@ def begin(typing: Any, wide: Any, held: Any, x: Any, at: Any, j: Any) -> Any:
         for slot, value in zip(slots[:5], (row, none, none, row, row), strict=True):
             b.store(value, slot, align=64)
         for slot in slots[5:]:
-            b.store(_everywhere(b, given[4], integers), b.bitcast(slot, integers.as_pointer()), align=64)
+            b.store(every_lane(b, given[4], integers), b.bitcast(slot, integers.as_pointer()), align=64)
         return context.get_dummy_value()
 
     return types.void(wide, held, x, types.int64, types.int32), generate
@@ -166,7 +172,7 @@ def observe(typing: Any, wide: Any, held: Any, x: Any, at: Any, j: Any) -> Any:
         moved = b.fsub(row, first, flags=FLAGS)
         b.store(b.fadd(total, moved, flags=FLAGS), slots[1], align=64)
         b.store(b.fadd(square, b.fmul(moved, moved, flags=FLAGS), flags=FLAGS), slots[2], align=64)
-        number = _everywhere(b, given[4], integers)
+        number = every_lane(b, given[4], integers)
         for slot, at_slot, sign in ((slots[3], slots[5], ">"), (slots[4], slots[6], "<")):
             held_at = b.bitcast(at_slot, integers.as_pointer())
             best = b.load(slot, align=64)
@@ -183,11 +189,52 @@ def _slots(b: Any, held: Any, wide: Any) -> Any:
     return slots, ir.VectorType(ir.IntType(32), 4 * wide.count)
 
 
-def _everywhere(b: Any, value: Any, vector: Any) -> Any:
-    """An integer in every lane."""
-    u = ir.Constant(vector, ir.Undefined)
-    zeros = ir.Constant(vector, [0] * vector.count)
-    return b.shuffle_vector(b.insert_element(u, value, ir.Constant(ir.IntType(32), 0)), u, zeros)
+@intrinsic
+def settle(typing: Any, wide: Any, held: Any, share: Any) -> Any:
+    """sum and square become mean and variance; share: one over the number of messages."""
+
+    def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
+        slots, _ = _slots(b, given[1], wide)
+        vector = lanes_of(wide)
+        first, total, square = (b.load(slot, align=64) for slot in slots[:3])
+        part = every_lane(b, given[2], vector)
+        total = b.fmul(total, part, flags=FLAGS)
+        square = b.fsub(b.fmul(square, part, flags=FLAGS), b.fmul(total, total, flags=FLAGS), flags=FLAGS)
+        none = ir.Constant(vector, [0.0] * vector.count)
+        b.store(b.fadd(first, total, flags=FLAGS), slots[1], align=64)
+        b.store(b.select(b.fcmp_ordered("<", square, none), none, square), slots[2], align=64)
+        return context.get_dummy_value()
+
+    return types.void(wide, held, types.float32), generate
+
+
+@intrinsic
+def copy(typing: Any, wide: Any, acc: Any, other: Any) -> Any:
+    """acc = other."""
+
+    def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
+        b.store(b.load(slot_of(b, given[2], wide), align=64), slot_of(b, given[1], wide), align=64)
+        return context.get_dummy_value()
+
+    return types.void(wide, acc, other), generate
+
+
+@intrinsic
+def root(typing: Any, wide: Any, acc: Any, other: Any, small: Any, moved: Any) -> Any:
+    """acc = sqrt(other + small) if moved, else sqrt(other) where other > small and 0 elsewhere."""
+
+    def generate(context: Any, b: Any, signature: Any, given: Any) -> Any:
+        vector = lanes_of(wide)
+        value, few = b.load(slot_of(b, given[2], wide), align=64), every_lane(b, given[3], vector)
+        kind = ir.FunctionType(vector, [vector])
+        square_root = cgutils.get_or_insert_function(b.module, kind, f"llvm.sqrt.v{vector.count}f32")
+        lifted = b.call(square_root, [b.fadd(value, few)])
+        none = ir.Constant(vector, [0.0] * vector.count)
+        cut = b.select(b.fcmp_ordered(">", value, few), b.call(square_root, [value]), none)
+        b.store(b.select(given[4], lifted, cut), slot_of(b, given[1], wide), align=64)
+        return context.get_dummy_value()
+
+    return types.void(wide, acc, other, types.float32, types.boolean), generate
 
 
 @compiled
@@ -195,10 +242,8 @@ def _observe_rows(  # type: ignore[no-untyped-def]
     wide, start, index, order, u, c, at, count, codes, out, means, chosen, first, last
 ):
     held = (new(wide), new(wide), new(wide), new(wide), new(wide), new(wide), new(wide))
-    width, columns, stride = 4 * len(wide), means.shape[1], u.shape[1]
-    found = np.empty((7, width), np.float32)
-    whole = found.view(np.int32)
-    moved = np.zeros(width, np.float32)
+    acc = new(wide)
+    columns, stride, total = means.shape[1], u.shape[1], out.shape[1]
     for r in range(first, last):
         i = order[r]
         a, z = start[i], start[i + 1]
@@ -211,46 +256,34 @@ def _observe_rows(  # type: ignore[no-untyped-def]
         begin(wide, held, u, np.int64(index[a]) * stride + at, index[a])
         for p in range(a + 1, z):
             observe(wide, held, u, np.int64(index[p]) * stride + at, index[p])
-        for k in range(7):
-            put(wide, held[k], found, k * width, width)
-        share = np.float32(1) / np.float32(z - a)
-        for k in range(count):
-            mean = found[1, k] * share
-            found[2, k] = max(found[2, k] * share - mean * mean, np.float32(0))
-            found[1, k] = found[0, k] + mean
-            means[r, at + k] = found[1, k]
-            chosen[r, at + k] = whole[5, k]
-            chosen[r, columns + at + k] = whole[6, k]
-        if len(c):
-            for k in range(count):
-                moved[k] = c[i, at + k]
+        settle(wide, held, np.float32(1) / np.float32(z - a))
+        put(wide, held[1], means, r * columns + at, count)
+        put(wide, held[5], chosen, 2 * r * columns + at, count)
+        put(wide, held[6], chosen, (2 * r + 1) * columns + at, count)
         for place in range(len(codes)):
-            code, to = codes[place], place * columns + at
-            if code == MEAN:
-                for k in range(count):
-                    out[r, to + k] = found[1, k] + moved[k]
-            elif code == MAX:
-                for k in range(count):
-                    out[r, to + k] = found[3, k] + moved[k]
-            elif code == MIN:
-                for k in range(count):
-                    out[r, to + k] = found[4, k] + moved[k]
-            elif code == SUM:
-                for k in range(count):
-                    out[r, to + k] = (found[1, k] + moved[k]) * np.float32(z - a)
-            elif code == STD:
-                for k in range(count):
-                    out[r, to + k] = np.sqrt(found[2, k] + SMALL)
+            code = codes[place]
+            if code in (STD, DEVIATION):
+                root(wide, acc, held[2], SMALL, code == STD)
             else:
-                for k in range(count):
-                    v = found[2, k]
-                    out[r, to + k] = np.sqrt(v) if v > SMALL else np.float32(0)
+                if code == MAX:
+                    copy(wide, acc, held[3])
+                elif code == MIN:
+                    copy(wide, acc, held[4])
+                else:
+                    copy(wide, acc, held[1])
+                if len(c):
+                    add(wide, acc, np.float32(1), c, i * stride + at)
+                if code == SUM:
+                    scale(wide, acc, np.float32(z - a))
+            put(wide, acc, out, r * total + place * columns + at, count)
 
 
 @compiled
-def _back(start, order, g, out, means, codes, linear, c, first, last):  # type: ignore[no-untyped-def]
-    """Row i sends P_i + u_j Q_i to every neighbour: linear[i] = [P | Q]; c's gradient is the sum of what moves with
-    it."""
+def _back(  # type: ignore[no-untyped-def]
+    start, order, g, out, means, codes, chosen, linear, of_source, c, first, last
+):
+    """Row i sends P_i + u_j Q_i to every neighbour: linear[i] = [P | Q]; c's gradient is the sum of what moves with it.
+    What maxima and minima send goes to of_source at once, unless it is empty."""
     columns = means.shape[1]
     p_sum, moved, q_sum = np.zeros(columns, np.float32), np.zeros(columns, np.float32), np.zeros(columns, np.float32)
     for r in range(first, last):
@@ -280,6 +313,8 @@ def _back(start, order, g, out, means, codes, linear, c, first, last):  # type: 
                         q = g[r, at + k] * share / max(root, np.float32(1e-20)) if root > 0 else np.float32(0)
                         p_sum[k] -= means[r, k] * q
                         q_sum[k] += q
+            if len(of_source):
+                _give(g, codes, chosen, r, of_source, 0, columns)
         linear[i, :columns] = p_sum
         if linear.shape[1] > columns:
             linear[i, columns:] = q_sum
@@ -288,10 +323,19 @@ def _back(start, order, g, out, means, codes, linear, c, first, last):  # type: 
 
 
 @compiled
-def _scatter(start, order, g, at, chosen, half, out, first, last):  # type: ignore[no-untyped-def]
-    """out[who gave it, k] += g[r, at + k] for the columns first .. last: threads share columns, so none meet."""
-    for r in range(len(order)):
-        i = order[r]
-        if start[i + 1] > start[i]:
+def _give(g, codes, chosen, r, out, first, last):  # type: ignore[no-untyped-def]
+    """out[who gave it, k] += g[r, k] for maxima and minima and the columns first .. last."""
+    columns = out.shape[1]
+    for place in range(len(codes)):
+        if codes[place] in (MAX, MIN):
+            half, at = (0 if codes[place] == MAX else columns), place * columns
             for k in range(first, last):
                 out[chosen[r, half + k], k] += g[r, at + k]
+
+
+@compiled
+def _give_all(start, order, g, codes, chosen, out, first, last):  # type: ignore[no-untyped-def]
+    """The same of all rows: threads share columns, so none meet."""
+    for r in range(len(order)):
+        if start[order[r] + 1] > start[order[r]]:
+            _give(g, codes, chosen, r, out, first, last)
