@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semblance.contracts import Batch
-from semblance.encoders.graphs.inputs import InputLinear, features_of
+from semblance.encoders.graphs.inputs import InputLinear, features_of, linear_of
 from semblance.encoders.graphs.readout import READOUTS
 from semblance.encoders.graphs.stack import embedded
 from semblance.encoders.topology.fused import GIVEN, Form, residual_step
@@ -86,7 +86,8 @@ class Diffusion(nn.Module):
         """operator: L, where it is shared with other layers."""
         if self.d:
             check_stalks(x, self.d)
-        inner = F.dropout(x, self.dropout, self.training) if self.dropout else x
+        sparse = x.layout != torch.strided
+        inner = F.dropout(x, self.dropout, self.training) if self.dropout and not sparse else x
         if operator is None and self.operator is None:
             raise SemblanceError("this layer has no operator of its own: hand one in")
         form = self._compiled(x, operator)
@@ -97,7 +98,9 @@ class Diffusion(nn.Module):
         return FORMS[self.form](self, x, inner, operator)
 
     def mixed(self, x: Tensor) -> Tensor:
-        """[V, d f] -> [V, d, out]: (1 x B) X A."""
+        """[V, d f] -> [V, d, out]: (1 x B) X A. Bags of words stay sparse: stalks of one coordinate."""
+        if x.layout != torch.strided and self.right is not None:
+            return linear_of(x, self.right, None, self.dropout if self.training else 0.0)[:, None]
         stalks = x.view(len(x), -1, self.f) if self.d else x[:, None]
         v = stalks if self.right is None else stalks @ self.right.t()
         return v if self.left is None else self.left @ v
@@ -108,7 +111,7 @@ class Diffusion(nn.Module):
 
     def _compiled(self, x: Tensor, operator: Blocks | Laplacian | None) -> Form | None:
         """What the whole layer as one step is set for, where that is the same."""
-        residual = self.form == "residual" and self.activation == "elu"
+        residual = self.form == "residual" and self.activation == "elu" and x.layout == torch.strided
         if not residual or not is_compiled(x[:, :, None].expand(-1, -1, self.f), self.d):
             return None
         if operator is None:

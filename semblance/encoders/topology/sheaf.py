@@ -184,7 +184,7 @@ def signed_laplacian(graph: Graph, normalisation: str = "none", augmented: bool 
     """Maps 1 and the sign: friends should agree, foes be opposite. Signs are +1 and -1."""
     pairs = pairs_of(graph)
     if pairs.sign is None:
-        raise SemblanceError("the sheaf of signs needs a graph whose edges have signs: give Graph(sign=...)")
+        raise SemblanceError("the sheaf of signs needs edges with signs, and these have none: take the constant sheaf")
     sign = pairs.sign.double().numpy()
     if not np.isin(sign, (-1.0, 1.0)).all():
         raise SemblanceError(f"an edge has the sign {sign[~np.isin(sign, (-1.0, 1.0))][0]:g}, but signs are 1 and -1")

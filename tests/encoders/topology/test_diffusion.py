@@ -198,6 +198,13 @@ def test_bags_of_words_are_lifted_as_if_they_were_dense():
     torch.testing.assert_close(network({"x": x.to_sparse_csr(), "graph": graph}), network({"x": x, "graph": graph}))
 
 
+def test_a_convolution_takes_bags_of_words_as_they_are():
+    x = states(11, 7, dtype=torch.float32).relu()
+    layer, graph = Diffusion(GivenSheaf(), 1, 7, 4, form="convolution", left=False, dropout=0.5).eval(), a_graph()
+    torch.testing.assert_close(layer(x.to_sparse_csr(), graph), layer(x, graph))
+    assert not torch.allclose(layer.train()(x.to_sparse_csr(), graph), layer.eval()(x, graph))
+
+
 def test_one_operator_for_all_layers_is_found_once_from_the_lifted_states():
     torch.manual_seed(0)
     shared = SheafLearner(2, 5, "cayley")

@@ -101,7 +101,7 @@ def test_the_sheaf_of_signs_flips_with_the_gauge_of_a_node():
 
 
 def test_what_a_given_sheaf_lacks_is_told():
-    with pytest.raises(SemblanceError, match="edges have signs"):
+    with pytest.raises(SemblanceError, match="take the constant sheaf"):
         GivenSheaf("signs")(None, a_graph())
     with pytest.raises(SemblanceError, match="sign 2, but"):
         GivenSheaf("signs")(None, a_graph(sign=torch.full((40,), 2.0)))
