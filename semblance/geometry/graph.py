@@ -146,6 +146,10 @@ class Graph(Keeps):
         held = {name: value[at] for name, value in self._of_edges().items() if value is not None}
         return self._with(edge_index=self.edge_index[:, at], **held)
 
+    def without_weights(self) -> Graph:
+        """The same edges, none stronger than another."""
+        return self if self.weight is None else self.once("without weights", lambda: self._with(weight=None))
+
     def without_loops(self) -> Graph:
         """Self-loops dropped."""
         stay = self.edge_index[0] != self.edge_index[1]

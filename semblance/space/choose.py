@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from semblance.data.domains import default_recipe, labelled, rank_set
-from semblance.data.relational import Loaded
+from semblance.data.graph_facts import properties
+from semblance.data.relational import Loaded, RelationalDataset
 from semblance.errors import SemblanceError
 from semblance.recipes.registry import Recipe, build, check_settings, row_of, stored_name, table, told_name
+from semblance.recipes.uses import unused
 from semblance.space.columns import label_kind
 from semblance.space.model import Model
 
@@ -62,3 +64,11 @@ def candidates(dataset: Loaded) -> list[str]:
     if not found:
         raise SemblanceError(f"no recipe is named to rank {dataset.domain} without labels: name some by -r")
     return found
+
+
+def ignored(dataset: Loaded, name: str) -> str | None:
+    """A line that says what of a graph the recipe does not use, or None. Refused where that are signs."""
+    if not isinstance(dataset, RelationalDataset):
+        return None
+    words = unused(name.partition("@")[0], properties(dataset.graph))
+    return f"{name} does not use the {' and '.join(words)} of the edges" if words else None

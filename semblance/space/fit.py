@@ -30,7 +30,7 @@ from semblance.memory.indexed import FIRST
 from semblance.memory.store import Store
 from semblance.recipes.registry import package_of, stored_name
 from semblance.space.card import write_card
-from semblance.space.choose import choose, suits
+from semblance.space.choose import choose, ignored, suits
 from semblance.space.columns import attributes_of, label_kind
 from semblance.space.model import Model
 from semblance.space.progress import watched
@@ -96,6 +96,9 @@ def fit(
         suits(recipe, dataset)
     else:
         name, settings, chosen = choose(dataset, recipe, settings)
+        line = ignored(dataset, name)
+        if line:
+            say(line)
     if chosen is not None and validated(dataset, chosen, seed) is not dataset:
         say("a fifth of the training units chooses the epoch: give a split of your own with val for another share")
     options = {**reading, "domain": dataset.domain, **({"nodes": str(nodes)} if nodes is not None else {})}

@@ -21,7 +21,7 @@ from semblance.data.load import load as load_data
 from semblance.data.relational import Loaded
 from semblance.errors import Interrupted, SemblanceError
 from semblance.learning.devices import keep_pages
-from semblance.space.choose import candidates, choose
+from semblance.space.choose import candidates, choose, ignored
 from semblance.space.fit import Progress
 from semblance.space.plan import plan
 from semblance.space.progress import watched
@@ -132,6 +132,8 @@ def rank(
     names = list(recipes) if recipes else candidates(dataset)
     given = settings or {}
     chosen = {name: choose(dataset, name, given.get(name, {}))[2] for name in dict.fromkeys(names)}
+    for line in filter(None, (ignored(dataset, name) for name in chosen)):
+        say(line)
     dataset = asked.learn
     budget = usual_epochs(dataset) if epochs is None and seconds is None else epochs
     folder = Path(out) if out is not None else Path(f"{dataset.name or 'data'}.rank")

@@ -18,7 +18,8 @@ from semblance.geometry.spaces import Euclidean, Geometry
 
 
 class Table(nn.Module):
-    """nodes by dim, normal with this deviation at the start; `layer` keeps the width."""
+    """nodes by dim, normal with this deviation at the start; `layer` keeps the width, and sees who is linked, not how
+    strongly: a low rating is a visit too."""
 
     def __init__(
         self,
@@ -41,7 +42,7 @@ class Table(nn.Module):
                 f"the model holds a vector for each of {len(self.own):,} nodes and the data has {graph.num_nodes:,}: "
                 "fit it anew, or take a recipe that reads features"
             )
-        states: Tensor = self.own if self.layer is None else self.layer(self.own, graph)
+        states: Tensor = self.own if self.layer is None else self.layer(self.own, graph.without_weights())
         return states
 
     def embed(self, batch: Batch) -> Tensor:

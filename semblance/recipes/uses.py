@@ -1,0 +1,72 @@
+"""What each method reads of a graph beside who is linked to whom. A test changes one thing after the other and holds the
+table to what the embeddings say.
+
+    directed    an edge tells its target of its source, not the reverse
+    weighted    how strong an edge is
+    signed      whether it stands for or against
+    timed       when it happened
+    typed       of which kind it is
+
+What is not used is told before a fit. Signs are more than told: a method that takes enemies for friends is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from semblance.errors import SemblanceError
+
+TOLD = {
+    "directed": "directions",
+    "weighted": "weights",
+    "signed": "signs",
+    "timed": "times",
+    "typed": "types of edges",
+}
+DIRECTED = frozenset({"directed"})
+STRONG = frozenset({"directed", "weighted"})
+NOTHING: frozenset[str] = frozenset()
+USES: dict[str, frozenset[str]] = {
+    "appnp": STRONG,
+    "cheb-net": STRONG,
+    "connection-sheaf": NOTHING,
+    "deepwalk": STRONG,
+    "fastrp": STRONG,
+    "favard-gnn": STRONG,
+    "gat": DIRECTED,
+    "gcn": STRONG,
+    "gin": DIRECTED,
+    "gin-nodes": DIRECTED,
+    "gpr-gnn": STRONG,
+    "graph-autoencoder": STRONG,
+    "graphlet-orbits": NOTHING,
+    "hgnn": DIRECTED,
+    "lightgcn": DIRECTED,
+    "matrix-factorisation": DIRECTED,
+    "mlp": NOTHING,
+    "neural-sheaf-diffusion": NOTHING,
+    "node2vec": STRONG,
+    "opt-basis-gnn": STRONG,
+    "pna": DIRECTED,
+    "pna-nodes": DIRECTED,
+    "sage": DIRECTED,
+    "sgc": STRONG,
+    "sheaf-network": frozenset({"signed"}),
+    "sir-gcn": DIRECTED,
+    "sir-gcn-nodes": DIRECTED,
+}
+
+
+def unused(name: str, properties: Iterable[str]) -> list[str]:
+    """What the method `name` does not use of a graph with these properties, in words; [] for a method that is not in
+    the table, such as another package's. An error where signs would be taken for links of one kind."""
+    held = set(properties)
+    uses = USES.get(name)
+    if uses is None:
+        return []
+    if "signed" in held - uses:
+        able = ", ".join(sorted(n for n, used in USES.items() if "signed" in used))
+        raise SemblanceError(
+            f"some edges are negative, and recipe {name!r} does not use signs: drop those edges, or use {able}"
+        )
+    return [word for kind, word in TOLD.items() if kind in held - uses]
