@@ -13,31 +13,17 @@ from itertools import pairwise
 from semblance.data.dataset import Shape
 from semblance.data.samplers import Shuffled
 from semblance.encoders.topology.cells import CellAttention, CellConvolution, CellNetwork
-from semblance.heads.classify import Linear
-from semblance.heads.regress import Regress
 from semblance.learning.backprop import Backprop
-from semblance.objectives.classify import CrossEntropy
-from semblance.objectives.regress import SquaredError
-from semblance.recipes.backbones import width_of
+from semblance.recipes.graph_networks import answer, error
 from semblance.recipes.registry import Recipe, Stage, recipe
 
 
 def answered(
     encoder: Callable[[Shape], CellNetwork], batch: int, lr: float, weight_decay: float, epochs: int
 ) -> Recipe:
-    """A linear map of the embedding: class scores where the labels are classes, else a number."""
-
-    def head(shape: Shape) -> Linear | Regress:
-        width = width_of(encoder, shape)
-        if shape.classes:
-            return Linear(width, shape.classes)
-        return Regress(width, *(shape.facts.get(name, float("nan")) for name in ("label_mean", "label_std")))
-
-    def objective(shape: Shape) -> CrossEntropy | SquaredError:
-        return CrossEntropy() if shape.classes else SquaredError()
-
+    """A linear map of the embedding answers, a class or a number."""
     rule = Backprop("adam", lr=lr, weight_decay=weight_decay, epochs=epochs)
-    return Recipe(encoder=encoder, head=head, stages=(Stage(rule=rule, objective=objective, batches=Shuffled(batch)),))
+    return Recipe(encoder, (Stage(rule, error, Shuffled(batch)),), answer(encoder))
 
 
 def read_from(readout: str, shape: Shape) -> str:

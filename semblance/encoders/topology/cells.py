@@ -188,7 +188,7 @@ class CellNetwork(nn.Module):
     inputs: width of each dimension's features, 0 where the data has none: these cells start from 1 (unsigned only, since
     1 has no orientation). embed: width of a linear map that every dimension starts with (0: none). readout: sum, mean or
     maximum of the states of each dimension, joined: [complexes, dimensions * width]; or vertices: the states of those
-    asked for. hidden: width of a perceptron after the read-out (0: none), the embedding then.
+    asked for. hidden: width of a batch norm and perceptron after the read-out (0: none), the embedding then.
     """
 
     def __init__(
@@ -215,7 +215,8 @@ class CellNetwork(nn.Module):
         self.layers = nn.ModuleList(layers)
         widths: list[int] = list(layers[-1].dims) if layers else [embed or max(f, 1) for f in inputs]  # type: ignore[arg-type]
         pooled = widths[0] if readout == "vertices" else sum(widths)
-        self.after = nn.Sequential(nn.Linear(pooled, hidden), nn.ReLU()) if hidden else None
+        # Sums over cells are large and differ by little: without the norm the map after them learns very slowly.
+        self.after = nn.Sequential(nn.BatchNorm1d(pooled), nn.Linear(pooled, hidden), nn.ReLU()) if hidden else None
         self.dim = hidden or pooled
         self.geometry = Sphere() if geometry is None else geometry
 

@@ -206,7 +206,7 @@ def test_a_complex_is_answered_alike_alone_and_in_company(readout):
     parts = [grid((2, 3)), of_polygons([[0, 1, 2]]), grid((3,)), grid((1, 1))]
     whole = joined_cells(parts)
     layers = [CellConvolution([4] * 3, 4), CellAttention(4, 3)]
-    network = CellNetwork([0] * 3, layers, embed=4, readout=readout, hidden=6).double()
+    network = CellNetwork([0] * 3, layers, embed=4, readout=readout, hidden=6).double().eval()
     together = network.embed({"graph": whole})
     assert together.shape == (4, 6) == (4, network.dim)
     for i, part in enumerate(parts):
