@@ -222,8 +222,8 @@ def combined(
     framed [columns, sizes, 21, 4]; columns [columns, 6]: where its values are (ascending), how many, whether they are
     floats, where its order's rows are and each row's place among them (int32, -1 for null, whole blocks), the order's
     length; column 0 is the natural one, of which rows and places are the same.
-    leaves [leaves, 5]: column, the sides LOW and HIGH on which its two ends are looked for, negated, nulls fail;
-    ends [leaves, 2]: int64, or the bits of float64. A leaf is a stretch of its column's order, or all the others.
+    leaves [leaves, 5]: column, where its stretch begins and ends (LEAST to NULLS), negated, nulls fail; ends [leaves, 2]:
+    int64, or the bits of float64. A leaf lets in a stretch of its column's values or, negated, all but the stretch.
     conjuncts [conjuncts, 4]: their lines of the program, kind, column; program [lines, 2]: what is done, leaf.
     steps [columns, octave of the width, octave of the matches, 3]. Room to work in: places [2, leaves + 1, 2], words
     [depth of the program + 1, blocks].

@@ -5,7 +5,7 @@
 
 Where all items are indexed in one part, a search is one compiled call that finds the rows too: of a condition that is
 nothing but a window of an attribute with an order (or one value and a window together), and of any that joins
-comparisons of such attributes with values by and, or and not.
+comparisons of attributes with values by and, or and not.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semblance.errors import SemblanceError
 from semblance.memory.conditions import Between, Compare, Condition, Parameter, conjuncts, parameters_of
@@ -56,9 +57,7 @@ def _combined(part: Part, tree: Condition, share: int, flat: bool) -> Quick | No
     few, more = steps
     keys, blocks, local = part.keys, -(-len(part) // ROWS), threading.local()
 
-    def answer(query: Floats, count: int, *given: Any) -> Answer:
-        if len(given) != many:
-            raise IndexError
+    def nearest(query: Floats, count: int, ends: NDArray[np.int64]) -> Answer:
         room = local.__dict__.get("room")
         if room is None:
             framed = np.stack([part.frames(name) for name in walked])
@@ -66,13 +65,20 @@ def _combined(part: Part, tree: Condition, share: int, flat: bool) -> Quick | No
             room = local.room = framed, places, np.zeros((read.depth + 1, blocks), np.uint64), kept
         near, distances = np.empty(count, WHOLE), np.empty(count, REAL)
         held = kernels.combined(
-            query, room[0], columns, leaves, ends(given), conjuncts, program, more if count > COUNTS[0] else few, room[1],
+            query, room[0], columns, leaves, ends, conjuncts, program, more if count > COUNTS[0] else few, room[1],
             room[2], keys, flat, near, distances,
         )  # fmt: skip
         if held == count:
             return near, distances
         return _checked(held, near, distances)
 
+    def answer(query: Floats, count: int, *given: Any) -> Answer:
+        if len(given) != many:
+            raise IndexError
+        return nearest(query, count, ends(given))
+
+    # Compiled code is loaded, or compiled, now and not at the first question.
+    nearest(np.zeros(part.width, REAL), 1, np.zeros((len(leaves), 2), np.int64))
     return answer
 
 
