@@ -132,8 +132,10 @@ def rank(
     names = list(recipes) if recipes else candidates(dataset)
     given = settings or {}
     chosen = {name: choose(dataset, name, given.get(name, {}))[2] for name in dict.fromkeys(names)}
-    for line in filter(None, (ignored(dataset, name) for name in chosen)):
-        say(line)
+    for name in chosen:
+        told = ignored(dataset, name)
+        if told:
+            say(told)
     dataset = asked.learn
     budget = usual_epochs(dataset) if epochs is None and seconds is None else epochs
     folder = Path(out) if out is not None else Path(f"{dataset.name or 'data'}.rank")
