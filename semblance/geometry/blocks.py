@@ -30,7 +30,7 @@ from semblance.geometry.pairs import Pairs
 
 SCALINGS = ("none", "block", "entries")
 FLOOR = 1e-6  # an eigenvalue (or entry) of D below this counts as this
-SMALL = 16384  # floats up to which fresh memory costs no more than lent
+SMALL = 65536  # floats up to which fresh memory costs no more than lent
 WIDEST = 128  # channels that compiled passes take
 
 
@@ -51,7 +51,7 @@ class Blocks:
 
     def apply(self, x: Tensor) -> Tensor:
         """[V, d, f] -> L x of the same shape."""
-        inner = _Product.apply if is_compiled(x, self.d) and self.cross.dtype == torch.float32 else _plain
+        inner = _Product.apply if is_compiled(x, self.d, x.shape[2]) and self.cross.dtype == torch.float32 else _plain
         out = inner(self.pairs, self.cross, self.own, times(self.scale, x))
         return times(self.scale, out)
 
@@ -152,9 +152,9 @@ class _InverseRoot(torch.autograd.Function):
         return basis @ (slope * share * inner) @ turned, None
 
 
-def is_compiled(x: Tensor, d: int) -> bool:
-    """Whether [V, d, f] goes through the compiled passes."""
-    return x.dtype == torch.float32 and x.device.type == "cpu" and 1 <= d <= 8 and 1 <= x.shape[-1] <= WIDEST
+def is_compiled(x: Tensor, d: int, f: int) -> bool:
+    """Whether stalks of d with f channels, of the kind of x, go through the compiled passes."""
+    return x.dtype == torch.float32 and 1 <= d <= 8 and 1 <= f <= WIDEST and x.device.type == "cpu"
 
 
 def room(pairs: Pairs, *shape: int) -> Tensor:

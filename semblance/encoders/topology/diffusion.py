@@ -112,7 +112,7 @@ class Diffusion(nn.Module):
     def _compiled(self, x: Tensor, operator: Blocks | Laplacian | None) -> Form | None:
         """What the whole layer as one step is set for, where that is the same."""
         residual = self.form == "residual" and self.activation == "elu" and x.layout == torch.strided
-        if not residual or not is_compiled(x[:, :, None].expand(-1, -1, self.f), self.d):
+        if not residual or not is_compiled(x, self.d, self.f):
             return None
         if operator is None:
             return self.operator.compiled_form() if isinstance(self.operator, SheafLearner) else None
@@ -122,10 +122,9 @@ class Diffusion(nn.Module):
         return Form(GIVEN, self.d, self.f, 0.0, -1.0)
 
     def _step(self, x: Tensor, inner: Tensor, graph: Graph, operator: Blocks | None, form: Form) -> Tensor:
-        one = torch.eye(max(self.d, self.f))
-        left = one[: self.d, : self.d] if self.left is None else self.left
-        right = one[: self.f, : self.f] if self.right is None else self.right
-        weight, bias = torch.kron(left.contiguous(), right.contiguous()), x.new_zeros(self.d * self.f)
+        left = torch.eye(self.d) if self.left is None else self.left
+        right = torch.eye(self.f) if self.right is None else self.right
+        weight, bias = torch.kron(left, right), x.new_zeros(self.d * self.f)
         if operator is None:
             weight, bias = torch.cat([weight, self.operator.weight()]), torch.cat([bias, self.operator.bias()])
         pairs = pairs_of(graph) if operator is None else operator.pairs

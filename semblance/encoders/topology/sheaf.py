@@ -66,7 +66,7 @@ class SheafLearner(nn.Module):
     def forward(self, x: Tensor, graph: Graph) -> Blocks:
         """[V, d f] -> the operator of this layer, differentiable."""
         pairs = pairs_of(graph)
-        if self.maps in KINDS and not self.fixed and is_compiled(x[:, :, None], self.d):
+        if self.maps in KINDS and not self.fixed and is_compiled(x, self.d, 1):
             blocks = learned_blocks(pairs, x @ self.weight().t() + self.bias(), self.maps, self.d, self.ridge)
         else:
             blocks = blocks_of(pairs, *self.restrictions(x, pairs), self.ridge)
