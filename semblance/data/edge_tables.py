@@ -104,35 +104,36 @@ def _read(source: Any, ends: Sequence[tuple[str, str]], apart: bool, timed: bool
 
 
 class _Codes:
-    """Values met batch by batch -> a code each. The dictionaries of the batches are joined whenever those not yet joined
-    outweigh the joined one, so that an id is held about twice at most."""
+    """Values met batch by batch -> a code each. The dictionaries of batches wait until together they outweigh the joined
+    one, so that an id is held about twice at most. Joining adds to the end: codes given once stay right."""
 
     def __init__(self) -> None:
-        self.chunks: list[pa.DictionaryArray] = []
+        self.codes: list[np.ndarray] = []
         self.sizes: list[int] = []
-        self.joined = 0
-        self.loose = 0
+        self.joined: pa.Array | None = None
+        self.waiting: list[pa.DictionaryArray] = []
 
     def add(self, *columns: pa.Array) -> None:
         chunk = pa.concat_arrays(list(columns)) if len(columns) > 1 else columns[0]
         self.sizes.append(len(columns[0]))
-        encoded = chunk.dictionary_encode()
-        self.chunks.append(encoded)
-        self.loose += len(encoded.dictionary)
-        if self.loose > max(self.joined, LOOSE):
+        self.waiting.append(chunk.dictionary_encode())
+        held = 0 if self.joined is None else len(self.joined)
+        if sum(len(chunk.dictionary) for chunk in self.waiting) > max(held, LOOSE):
             self._join()
 
     def _join(self) -> None:
-        whole = pa.chunked_array(self.chunks).unify_dictionaries()
-        self.chunks = whole.chunks
-        self.joined, self.loose = len(self.chunks[0].dictionary), 0
+        if not self.waiting:
+            return
+        known = [] if self.joined is None else [pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), self.joined)]
+        whole = pa.chunked_array([*known, *self.waiting]).unify_dictionaries()
+        self.codes += [chunk.indices.to_numpy(zero_copy_only=False) for chunk in whole.chunks[len(known) :]]
+        self.joined, self.waiting = whole.chunk(0).dictionary, []
 
     def done(self) -> tuple[np.ndarray, pa.Array]:
         """int64 codes of all values, and the values; whole numbers ascend, text is in the order met."""
         self._join()
-        names = self.chunks[0].dictionary
-        codes = np.concatenate([chunk.indices.to_numpy(zero_copy_only=False) for chunk in self.chunks]).astype(np.int64)
-        self.chunks = []
+        names, codes = self.joined, np.concatenate(self.codes).astype(np.int64)
+        self.codes = []
         if pa.types.is_integer(names.type):
             order = np.argsort(names.to_numpy(), kind="stable")
             place = np.empty(len(order), np.int64)
