@@ -390,3 +390,15 @@ def test_two_forwards_before_a_backward_give_the_gradients_of_each_alone() -> No
     alone = [torch.autograd.grad(layer(linear(x), graph).square().sum(), linear.weight)[0] for x in xs]
     both = torch.autograd.grad(sum(layer(linear(x), graph).square().sum() for x in xs), linear.weight)[0]
     torch.testing.assert_close(both, alone[0] + alone[1])
+
+
+def test_new_nodes_are_embedded_by_propagating_over_the_graph_that_has_them() -> None:
+    graph, x = random_graph(23), features(dtype=torch.float32)
+    encoder = Propagation(Filter(2, Weights(last(2))), dim=5)
+    encoder.embed({"x": x, "graph": graph})
+    ends = torch.cat([graph.edge_index, torch.tensor([[NODES, 0], [0, NODES]])], 1)
+    larger = Graph(ends, NODES + 1)
+    grown = torch.cat([x, torch.ones(1, 5)])
+    z = encoder.embed({"x": grown, "graph": larger, "nodes": torch.tensor([NODES])})
+    s = torch.from_numpy(operator_of(larger).matrix().toarray()).float()
+    torch.testing.assert_close(z, (s @ s @ grown)[NODES:])
