@@ -194,7 +194,22 @@ class DiffusionNetwork(nn.Module):
         return self.states(batch)[-1]
 
     def states(self, batch: Batch) -> list[Tensor]:
-        """The states before and after every layer: [V, dim] each; `Laplacian.energy` of them tells how they smooth."""
+        """The states before every layer and after the last."""
+        return [x for x, _ in self._passes(batch)]
+
+    @torch.no_grad()
+    def energies(self, batch: Batch) -> list[float]:
+        """Of the states before every layer, the Dirichlet energy x^T L x / |x|^2 by that layer's L: 0 where all that the
+        maps compare agrees, at most 2 where L is normalised."""
+        passes, found = self._passes(batch), []
+        for layer, (x, operator) in zip(self.layers, passes, strict=False):
+            operator = layer.operator(x, batch["graph"]) if operator is None else operator
+            stalks = x.view(len(x), layer.d, -1)
+            found.append(float((stalks * flowed(operator, stalks)).sum() / x.square().sum().clamp_min(1e-30)))
+        return found
+
+    def _passes(self, batch: Batch) -> list[tuple[Tensor, Blocks | Laplacian | None]]:
+        """The states before every layer with the operator that all share, and the last states."""
         features, graph = features_of(batch), batch["graph"]
         x = features
         if self.lift is not None:
@@ -203,9 +218,10 @@ class DiffusionNetwork(nn.Module):
         operator = None
         if self.shared is not None:
             operator = self.shared(features if getattr(self.shared, "needs_input", False) else x, graph)
-        found = [x]
+        found = [(x, operator)]
         for layer in self.layers:
-            found.append(layer(found[-1], graph, operator))
+            x = layer(x, graph, operator)
+            found.append((x, operator))
         return found
 
     def embed(self, batch: Batch) -> Tensor:

@@ -1,5 +1,7 @@
 """Diffusion layers and networks: limits, symmetries, gradients, and the compiled step against the composed one."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -257,3 +259,17 @@ def test_the_constant_sheaf_flows_through_every_stalk_coordinate_alike():
     alone = Diffusion(GivenSheaf(), 1, 4, form="convolution", activation="none", left=False, right=False).double()
     expected = [alone(x.view(11, 3, 4)[:, a], graph) for a in range(3)]
     torch.testing.assert_close(together(x, graph), torch.cat(expected, 1))
+
+
+def test_energies_are_those_of_the_operators_and_fall_where_the_graph_smooths():
+    graph, x = a_graph(), states(11, 4)
+    smooth = [Diffusion(None, 1, 4, form="convolution", activation="none", left=False, right=False) for _ in range(4)]
+    shared = GivenSheaf(augmented=True)
+    network = DiffusionNetwork(4, smooth, shared=shared, lift=False)
+    found = network.energies({"x": x, "graph": graph})
+    start = x.numpy()
+    np.testing.assert_allclose(found[0], shared(None, graph).energy(start) / (start**2).sum(), rtol=1e-6)
+    assert all(later < earlier for earlier, later in itertools.pairwise(found))
+    learned = a_network().eval()
+    batch = {"x": states(11, 7, dtype=torch.float32), "graph": graph}
+    assert len(learned.energies(batch)) == 2 and all(0 <= e <= 2 for e in learned.energies(batch))
