@@ -32,6 +32,7 @@ PAGES = {
     "change-one-thing.md": "Change one thing",
     "write-one-thing.md": "Write one thing",
     "which-recipe.md": "Which recipe for my data",
+    "graphs.md": "Graphs, hypergraphs, complexes",
     "filtered-search.md": "Filtered search, changing spaces",
     "installing.md": "Installing",
     "support.md": "What is supported",

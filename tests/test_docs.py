@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from pyarrow import csv
 
 from semblance.app import cli
 from semblance.data.domains import DOMAINS
@@ -48,6 +49,13 @@ def tiny(tmp_path, monkeypatch) -> Path:
     )
     pq.write_table(pa.table({**columns, "label": label}), tmp_path / "numbers.parquet")
     np.save(tmp_path / "vectors.npy", vectors)
+    topic = np.arange(60) % 3
+    low, high = np.triu_indices(60, 1)
+    cites = chance.random(len(low)) < np.where(topic[low] == topic[high], 0.3, 0.03)
+    csv.write_csv(pa.table({"source": low[cites], "target": high[cites]}), tmp_path / "edges.csv")
+    words = chance.normal(size=(60, 2)).astype(np.float32) + topic[:, None]
+    nodes = {"id": np.arange(60), "words": words[:, 0], "pages": words[:, 1]}
+    csv.write_csv(pa.table({**nodes, "topic": np.array(["logic", "optics", "law"])[topic]}), tmp_path / "nodes.csv")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -117,8 +117,8 @@ DOMAINS: dict[str, Domain] = {
             "an incidence list: a table with columns node and hyperedge and, if there is, time",
             frozenset(),
             incidence_columns,
-            lambda dataset: "hgnn",
-            ("hgnn",),
+            lambda dataset: "hgnn" if _has_labels(dataset) else "star-fastrp",
+            ("hgnn", "star-fastrp"),
         ),
         Domain(
             "complex",

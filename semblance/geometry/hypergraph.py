@@ -51,6 +51,23 @@ class Hypergraph(Keeps):
         """As a graph's rows are: what a node has to do with, here its hyperedges."""
         return self.by_node()
 
+    def star(self) -> Graph:
+        """The bipartite graph of V + M nodes: those of the hypergraph, then its hyperedges; an edge both ways is a
+        membership, as strong as that and the hyperedge are."""
+
+        def make() -> Graph:
+            ends = torch.stack([self.node, self.edge + self.num_nodes])
+            weight = None if self.weight is None else self.weight[self.edge]
+            if self.membership is not None:
+                weight = self.membership if weight is None else weight * self.membership
+            return Graph(
+                edge_index=torch.cat([ends, ends.flip(0)], 1),
+                num_nodes=self.num_nodes + self.num_edges,
+                weight=None if weight is None else torch.cat([weight, weight]),
+            )
+
+        return self.once("star", make)
+
     def to(self, device: Any) -> Hypergraph:
         """On another device; what was computed stays here."""
         held = {name: getattr(self, name) for name in ("node", "edge", "weight", "time", "membership")}

@@ -54,6 +54,7 @@ USES: dict[str, frozenset[str]] = {
     "sheaf-network": frozenset({"signed"}),
     "sir-gcn": DIRECTED,
     "sir-gcn-nodes": DIRECTED,
+    "wl-subtree": DIRECTED,
 }
 
 

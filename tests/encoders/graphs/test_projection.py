@@ -104,7 +104,7 @@ def test_a_new_node_is_embedded_by_the_same_recursion_and_the_others_hardly_move
 
 def test_trials_choose_by_labels_and_need_them() -> None:
     graph = a_graph()
-    encoder = RandomProjection(16, trials=8)
+    encoder = RandomProjection(16, trials=8)  # 8 draws beside beta 0, alpha 1
     y = torch.from_numpy(np.random.default_rng(0).integers(0, 2, 30))
     told = encoder.solve({"graph": graph, "nodes": torch.arange(30), "labels": y}, seed=0)
     assert -1 <= told["beta"] <= 0 and 2**-3 <= told["alpha"] <= 2**6
