@@ -4,7 +4,8 @@
     several classes an item: the mean over k of -y_k log sigmoid(f_k) - (1 - y_k) log sigmoid(-f_k)
 
 s is label smoothing (Szegedy et al. 2016, arXiv:1512.00567); w_i weighs items, 1 without weights (nearest neighbours
-say which items are hard: Jia et al. 2021, arXiv:2112.08459). Items labelled -1, or with none of several classes, are unlabelled and left out.
+say which items are hard: Jia et al. 2021, arXiv:2112.08459). Items labelled -1, or with none of several
+classes, are unlabelled and left out.
 """
 
 from __future__ import annotations

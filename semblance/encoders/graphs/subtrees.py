@@ -3,8 +3,8 @@
     c_0(v) = hash of v's features,   c_r+1(v) = hash( c_r(v), sum over neighbours u of hash c_r(u) )
     z = sqrt of the number of nodes whose c_r falls into each of `dim` buckets, for r = 0 .. rounds side by side
 
-The product of two such rows is the Weisfeiler-Lehman subtree kernel of counts' roots, but for trees that share a bucket. The
-same tree has the same hash in every graph, unlike the numbers of `refinement.py`.
+The product of two such rows is the Weisfeiler-Lehman subtree kernel of counts' roots, but for trees that share a bucket.
+The same tree has the same hash in every graph, unlike the numbers of `refinement.py`.
 Reference: Shervashidze et al. 2011, Weisfeiler-Lehman Graph Kernels, JMLR 12.
 """
 
