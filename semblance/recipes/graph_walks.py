@@ -84,7 +84,7 @@ def node2vec(
 @recipe(entry="fastrp", paper="Chen et al. 2019, arXiv:1908.11512", domains=DOMAINS)
 def fastrp(
     dim: int = 128,
-    beta: float = -0.5,
+    beta: float = 0.0,
     last: float = 1.0,
     sparsity: float = 0.0,
     law: str = "sparse",
@@ -94,7 +94,7 @@ def fastrp(
     """semblance fit ppi --recipe fastrp
 
     last: the weight of the fourth power beside 1 for the third. sparsity 0: the root of the number of nodes. trials: beta
-    and last by labels, from so many draws.
+    and last by labels, from so many draws beside these.
     """
 
     def encoder(shape: Shape) -> RandomProjection:

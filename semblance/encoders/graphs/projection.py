@@ -48,7 +48,7 @@ class RandomProjection(nn.Module):
         self,
         dim: int,
         alpha: Sequence[float] = (0.0, 0.0, 1.0, 1.0),
-        beta: float = -0.5,
+        beta: float = 0.0,
         sparsity: float = 0.0,
         law: str = "sparse",
         normalise: bool = True,
@@ -69,7 +69,8 @@ class RandomProjection(nn.Module):
         self.register_buffer("key", torch.zeros((), dtype=torch.int64))
 
     def solve(self, batch: Batch, seed: int) -> Metrics:
-        """Settle R's seed and s; with `trials` and labels, search beta in [-1, 0] and the last alpha in 2^-3 .. 2^6."""
+        """Settle R's seed and s; with `trials`, beside what is set, draw beta in [-1, 0] and the last alpha in
+        2^-3 .. 2^6 and keep what tells held-out labels best."""
         self.key.fill_(seed)
         if not self.settings[1]:
             self.settings[1] = max(batch["graph"].num_nodes, 1) ** 0.5
@@ -82,8 +83,8 @@ class RandomProjection(nn.Module):
             )
         rng = np.random.default_rng(seed)
         best: tuple[float, float, float] | None = None
-        for _ in range(self.trials):
-            beta, last = -rng.random(), 2 ** rng.uniform(-3, 6)
+        drawn = [(-rng.random(), 2 ** rng.uniform(-3, 6)) for _ in range(self.trials)]
+        for beta, last in [(float(self.settings[0]), float(self.alpha[-1])), *drawn]:
             self.settings[0], self.alpha[-1] = beta, last
             score = held_out_score(self.geometry.prepare(self.embed(batch).numpy()), labels.cpu().numpy(), seed)
             if best is None or score > best[0]:
