@@ -7,29 +7,19 @@ from semblance.encoders.graphs import Aggregated, Attention, Convolution, Stack,
 from semblance.geometry.cross_entropy import cross_entropy
 from semblance.geometry.graph import Graph
 
-NAMES = {"lin.weight": "map.weight", "bias": "map.bias", "nn.weight": "update.weight", "nn.bias": "update.bias"}
-OF_GAT = {"lin.weight": "map.weight", "att_src": "of_source", "att_dst": "of_target", "bias": "bias"}
-OF_PNA = {"pre_nns": "pre", "post_nns": "post", "lin": "mix"}
-
-
-def layer(name, inputs, outputs, delta):
-    if name == "gcn":
-        return Convolution(inputs, outputs)
-    if name == "gin":
-        return Sum(nn.Linear(inputs, outputs))
-    if name == "gat":
-        return Attention(inputs, outputs)
-    return Aggregated(inputs, outputs, delta, ["mean", "max", "min", "deviation"])
-
-
-def named(name, key):
-    """A weight of PyTorch Geometric's layer, by our name of it."""
-    if name == "gat":
-        return OF_GAT[key]
-    if name == "pna":
-        first, _, rest = key.partition(".")
-        return f"{OF_PNA[first]}.{rest}"
-    return NAMES[key]
+FOUR = ["mean", "max", "min", "deviation"]
+MAKE = {
+    "gcn": lambda inputs, outputs, delta: Convolution(inputs, outputs),
+    "gin": lambda inputs, outputs, delta: Sum(nn.Linear(inputs, outputs)),
+    "gat": lambda inputs, outputs, delta: Attention(inputs, outputs),
+    "pna": lambda inputs, outputs, delta: Aggregated(inputs, outputs, delta, FOUR),
+}
+OURS = {  # their names of weights, and ours
+    "gcn": {"lin": "map", "bias": "map.bias"},
+    "gin": {"nn": "update"},
+    "gat": {"lin": "map", "att_src": "of_source", "att_dst": "of_target", "bias": "bias"},
+    "pna": {"pre_nns": "pre", "post_nns": "post", "lin": "mix"},
+}
 
 
 def ours(name, edge_index, y, weights):
@@ -37,18 +27,19 @@ def ours(name, edge_index, y, weights):
         from bench.graphs.sheaves import ours as sheaves
 
         return sheaves(name, edge_index, y, weights)
-    inputs = next(v for k, v in weights.items() if k.startswith("0.") and v.ndim == 2).shape[1] // (1 + (name == "pna"))
-    hidden = next(v for k, v in weights.items() if k.startswith("0.") and k.endswith("bias")).shape[0]
-    hidden = 64 if name == "pna" else hidden
+    last = "nn" if name == "gin" else "lin"
+    hidden, outputs = (len(weights[f"{layer}.{last}.weight"]) for layer in (0, 1))
+    inputs = weights["0.pre_nns.0.0.weight"].shape[1] // 2 if name == "pna" else weights[f"0.{last}.weight"].shape[1]
     delta = next((float(v) for k, v in weights.items() if "avg_deg_log" in k), 1.0)
-    net = Stack([layer(name, inputs, hidden, delta), layer(name, hidden, int(y.max()) + 1, delta)], activate_last=False)
+    net = Stack([MAKE[name](inputs, hidden, delta), MAKE[name](hidden, outputs, delta)], activate_last=False)
     held = dict(net.layers.named_parameters())
-    with torch.no_grad():
-        for key, value in weights.items():
-            number, _, rest = key.partition(".")
-            if "avg_deg" not in rest and rest != "eps":
-                mine = held[f"{number}.{named(name, rest)}"]
-                mine.copy_(value.reshape(mine.shape))
+    for key, value in weights.items():
+        number, first, *rest = key.split(".")
+        if first in OURS[name]:
+            mine = held[".".join([number, OURS[name][first], *rest])]
+            mine.data = value.reshape(mine.shape).clone()
+    ring = Graph(torch.tensor([[0, 1, 2, 3], [1, 2, 3, 0]]), 4)
+    net({"x": torch.ones(4, inputs), "graph": ring}).sum().backward()  # compiled before anything is measured
     graph, optimiser = Graph(edge_index, len(y)), torch.optim.Adam(net.parameters())
 
     def forward(x):

@@ -22,14 +22,15 @@ from numba.extending import intrinsic
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from semblance.encoders.graphs.fused import masked, product_padded
+from semblance.encoders.graphs.fused import product_padded
 from semblance.geometry.graph import Graph
 from semblance.geometry.lent import lender_of
-from semblance.geometry.products import NONE, padded
+from semblance.geometry.products import NONE
 from semblance.geometry.rows import (
     FLAGS,
     MOST,
     add,
+    blocks,
     clear,
     compiled,
     dot,
@@ -114,13 +115,21 @@ class _Attended(torch.autograd.Function):
         lender = lender_of(ctx.graph.rows())
         width = y.shape[1]
         each = width // heads
-        g, of_bias = masked(g, y if ctx.bend else None, lender, bias is not None)
+        lines = blocks(width)
+        held = lender.lend(
+            len(y), max(lines[0] * lines[1], width)
+        )  # padded: rows are read to the width of the last group
         correction = lender.lend(len(y), heads)
-        _corrections(
-            g.contiguous().numpy(), y.numpy(), NONE if bias is None else bias.detach().numpy(), correction.numpy()
-        )
-        alone = len(groups(heads, each)) == 1 and width == width_of(width) and g.is_contiguous()
-        held = g if alone else padded(g, 1, width_of(width), lender)  # rows are read to the width of the last group
+        moved = NONE if bias is None else bias.detach().numpy()
+        arrays = (g.contiguous().numpy(), y.numpy(), moved, ctx.bend, held.numpy(), correction.numpy())
+        totals: dict[int, np.ndarray] = {}
+
+        def prepare(first: int, last: int) -> None:
+            totals[first] = np.zeros(width, np.float32)
+            _prepare(*arrays, totals[first], first, last)
+
+        over_rows(columns.start, prepare)
+        of_bias = None if bias is None else torch.from_numpy(sum(totals[first] for first in sorted(totals)))
         of_h = lender.lend(*h.shape)
         if h.shape[1] > width + 2 * heads:
             of_h[:, width + 2 * heads :] = 0
@@ -254,20 +263,27 @@ def _attend(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _corrections(g, y, bias, out):  # type: ignore[no-untyped-def]
-    """out [V, heads] = g . (y - bias) by node and head."""
-    heads = out.shape[1]
-    each = g.shape[1] // heads
-    for i in range(len(g)):
+def _prepare(g, y, bias, bend, out, correction, total, first, last):  # type: ignore[no-untyped-def]
+    """out = g before the ReLU, followed by zeros; correction [V, heads] = out . (y - bias); total: the sum of out's
+    rows."""
+    heads, width = correction.shape[1], g.shape[1]
+    each = width // heads
+    for i in range(first, last):
+        for k in range(width):
+            v = g[i, k] if not bend or y[i, k] > 0 else np.float32(0)
+            out[i, k] = v
+            total[k] += v
+        for k in range(width, out.shape[1]):
+            out[i, k] = 0
         for head in range(heads):
-            total = np.float32(0)
+            product = np.float32(0)
             if len(bias):
                 for k in range(head * each, (head + 1) * each):
-                    total += g[i, k] * (y[i, k] - bias[k])
+                    product += out[i, k] * (y[i, k] - bias[k])
             else:
                 for k in range(head * each, (head + 1) * each):
-                    total += g[i, k] * y[i, k]
-            out[i, head] = total
+                    product += out[i, k] * y[i, k]
+            correction[i, head] = product
 
 
 @compiled

@@ -116,7 +116,10 @@ def back_through(
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Gradients of out = f( sums W^T + b ) for W, b and (if wanted) the sums, tile by tile."""
     g = g.contiguous()
-    rows, step = len(g), TILE * torch.get_num_threads()
+    rows = len(g)
+    step = (
+        TILE if torch.get_num_threads() == 1 else max(rows, 1)
+    )  # several threads meet after every operation: few of them
     of_weight, of_bias = torch.zeros_like(weight), torch.zeros(len(weight))
     of_sums = lender.lend(rows, weight.shape[1]) if wanted else None
     tile = lender.lend(min(step, rows), len(weight)) if out is not None else None
