@@ -194,7 +194,7 @@ def gat(
     attention_dropout: float = 0.6,
     lr: float = 0.005,
     weight_decay: float = 5e-4,
-    epochs: int = 400,
+    epochs: int = 300,
     patience: int = 100,
 ) -> Recipe:
     """semblance fit cora --recipe gat
