@@ -82,14 +82,25 @@ def moves_between(start: Array, index: Array, weight: Array | None = None) -> Mo
 
 
 def moves(graph: Graph) -> Moves:
-    """Along the edges of a graph, in their direction, by their weight where there is one. Signs and times are not read."""
+    """Along the edges of a graph, in their direction, by their weight where there is one. Times are not read; negative
+    signs are refused."""
 
     def make() -> Moves:
+        refuse_signs(graph)
         rows = graph.columns()
         weight = None if graph.weight is None else graph.weight.detach().cpu().numpy()[rows.order]
         return moves_between(rows.start, rows.index, weight)
 
     return graph.once("moves", make)
+
+
+def refuse_signs(graph: Graph) -> None:
+    """Error where an edge says dislike: to be met on a walk, or in a subgraph, is to be near."""
+    if graph.sign is not None and bool((graph.sign < 0).any()):
+        raise SemblanceError(
+            f"{int((graph.sign < 0).sum())} of {graph.num_edges} edges have a negative sign, but a walk takes an edge for "
+            "nearness: drop those edges or take a method for signed graphs"
+        )
 
 
 def starts(states: Moves, times: int, law: str, rng: np.random.Generator) -> Array:

@@ -153,3 +153,10 @@ def test_what_a_walk_cannot_use_is_refused() -> None:
         starts(states, 1, "eech", np.random.default_rng(0))
     with pytest.raises(SemblanceError, match="no state has a move"):
         starts(moves_between(np.array([0, 0]), np.array([], int)), 1, "degree", np.random.default_rng(0))
+
+
+def test_a_negative_sign_is_refused_as_no_nearness() -> None:
+    graph = Graph(torch.tensor([[0, 1], [1, 0]]), 2, sign=torch.tensor([1.0, -1.0]))
+    with pytest.raises(SemblanceError, match="1 of 2 edges have a negative sign"):
+        moves(graph)
+    assert moves(Graph(graph.edge_index, 2, sign=torch.ones(2))).num_states == 2

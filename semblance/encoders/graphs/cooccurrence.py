@@ -36,7 +36,7 @@ from semblance.encoders.graphs.stack import embedded
 from semblance.errors import SemblanceError, unknown
 from semblance.geometry.graph import Graph
 from semblance.geometry.spaces import Geometry, Sphere
-from semblance.geometry.walks import moves, sample, starts
+from semblance.geometry.walks import moves, refuse_signs, sample, starts
 
 Array = NDArray[Any]
 Factors = tuple[Array, Array]  # of nodes [V, d] and of contexts [V, d]
@@ -204,6 +204,7 @@ class Singular:
 
 def edges(graph: Graph) -> sparse.csr_array:
     """A: the weight of every edge, from row to column, float64 [V, V]; repeated edges add up."""
+    refuse_signs(graph)
     weight = np.ones(graph.num_edges) if graph.weight is None else graph.weight.double().cpu().numpy()
     ends = tuple(graph.edge_index.cpu().numpy())
     return sparse.csr_array(sparse.coo_array((weight, ends), shape=(graph.num_nodes,) * 2))

@@ -6,7 +6,8 @@ For the 9 connected graphlets of 2 to 4 nodes there are 28 of them (`NAMES`): 1 
 triangle, 6 for the path of 4 (an end meets a middle near or far), 3 for the claw, 2 for the cycle (adjacent, opposite), 7
 for the paw (a triangle with a tail), 4 for the diamond, 1 for the clique. A_ij is the transpose of A_ji.
 
-Read is the simple undirected graph under the edges: directions, weights, repeats and self-loops do not count.
+Read is the simple undirected graph under the edges: directions, weights, repeats and self-loops do not count; negative
+signs are refused.
 
 Reference: Graphlets correct for the topological information missed by random walks, 2024; orbits: Przulj 2007, Biological
 network comparison using graphlet degree distribution.
@@ -26,7 +27,7 @@ from scipy import sparse
 from semblance.encoders.graphs.graphlet_counts import ON_EDGES, TWO_APART, rows_of_counts
 from semblance.errors import unknown
 from semblance.geometry.graph import Graph
-from semblance.geometry.walks import share_out
+from semblance.geometry.walks import refuse_signs, share_out
 
 Array = NDArray[Any]
 ROWS = 512
@@ -167,6 +168,7 @@ def _on_edges(edge: Array, degree: Array, start: Array, index: Array, reverse: A
 
 def _simple(graph: Graph) -> Graph:
     """Each pair of different nodes that an edge joins, both ways, once."""
+    refuse_signs(graph)
     a, b = graph.edge_index.cpu().numpy()
     keys = np.unique(np.concatenate([a * graph.num_nodes + b, b * graph.num_nodes + a])[np.tile(a != b, 2)])
     return Graph(torch.from_numpy(np.stack(np.divmod(keys, max(graph.num_nodes, 1)))), graph.num_nodes)

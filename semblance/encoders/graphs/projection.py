@@ -31,7 +31,7 @@ from semblance.errors import SemblanceError
 from semblance.geometry.graph import Graph
 from semblance.geometry.products import spread
 from semblance.geometry.spaces import Geometry, Sphere
-from semblance.geometry.walks import draw, fraction, share_out, stream
+from semblance.geometry.walks import draw, fraction, refuse_signs, share_out, stream
 
 BLOCK = 4096
 
@@ -97,6 +97,7 @@ class RandomProjection(nn.Module):
         """-> [V, dim], all nodes, those that are new too. A batch may bring `names`, int64 [V], hashes of the nodes' names;
         else a node is named by its position."""
         graph, names = batch["graph"], batch.get("names")
+        refuse_signs(graph)
         start = self.projection(np.arange(graph.num_nodes) if names is None else names.cpu().numpy())
         n = torch.from_numpy(start * _power(graph, float(self.settings[0]))[:, None])
         rows, columns = graph.columns(), graph.rows()

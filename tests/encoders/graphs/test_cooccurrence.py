@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -9,7 +11,9 @@ from scipy import sparse
 from semblance.encoders.graphs import cooccurrence as co
 from semblance.encoders.graphs.cooccurrence import CoOccurrence, Singular, SkipGram
 from semblance.encoders.graphs.edge_features import edge_features
+from semblance.encoders.graphs.graphlets import orbit_adjacency
 from semblance.encoders.graphs.held_out import held_out_score
+from semblance.encoders.graphs.projection import RandomProjection
 from semblance.errors import SemblanceError
 from semblance.geometry.graph import Graph
 from semblance.geometry.walks import moves, sample, starts
@@ -206,3 +210,16 @@ def test_powers_of_a_large_graph_are_refused() -> None:
     graph = Graph(torch.empty(2, 0, dtype=torch.int64), co.DENSE + 1)
     with pytest.raises(SemblanceError, match="would be dense"):
         co.mean_powers(graph)
+
+
+def test_no_source_takes_a_negative_sign_for_nearness() -> None:
+    graph = Graph(torch.tensor([[0, 1], [1, 0]]), 2, sign=torch.tensor([-1.0, -1.0]))
+    sources = (
+        SkipGram(),
+        Singular(co.edges, co.raw),
+        Singular(partial(orbit_adjacency, "edge"), co.pmi),
+        lambda g, dim, seed: RandomProjection(dim)({"graph": g}),
+    )
+    for source in sources:
+        with pytest.raises(SemblanceError, match="negative sign"):
+            source(graph, 2, 0)
