@@ -107,3 +107,20 @@ def test_a_graph_without_edges_has_the_ridge_alone():
 def test_an_unknown_normalisation_is_answered_with_the_known_ones():
     with pytest.raises(SemblanceError, match="no normalisation 'blok': did you mean block"):
         scaling(torch.ones(1, 2), "blok")
+
+
+def test_normalised_by_its_entries_an_operator_has_ones_on_its_diagonal():
+    pairs, low, high = a_sheaf(3)
+    before, after = (blocks_of(pairs, low, high, ridge=1e-3).normalised(how).laplacian() for how in ("none", "entries"))
+    before, after = before.matrix.toarray(), after.matrix.toarray()
+    np.testing.assert_allclose(np.diag(after), 1)
+    root = np.diag(before) ** 0.5
+    np.testing.assert_allclose(after * root[:, None] * root, before, atol=1e-12)
+
+
+def test_a_folded_operator_is_the_same_without_a_scale():
+    pairs, low, high = a_sheaf(2)
+    operator = blocks_of(pairs, low, high).normalised("block", 1.0)
+    x = torch.randn(11, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    assert operator.folded().scale is None
+    torch.testing.assert_close(operator.folded().apply(x), operator.apply(x))
