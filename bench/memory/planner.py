@@ -93,7 +93,7 @@ def filters(rng: np.random.Generator, table: pa.Table) -> Iterator[str]:
 
 def arms(part: Part, window: Window, share: int) -> list[Step]:
     """All that calibration trusts with the share in this window, the exact scan first."""
-    plan = (part.plans if window.blocks is None else part.masked)[window.order]
+    plan = part.plan(window)
     found = [Step(0, 0, 0, 0.0)]
     octave = plan.octave(window.matches) if plan.needs else 0
     for (size, probes), depths in plan.needs.items():

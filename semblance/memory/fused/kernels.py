@@ -226,7 +226,7 @@ def combined(
     int64, or the bits of float64. A leaf lets in a stretch of its column's values or, negated, all but the stretch.
     conjuncts [conjuncts, 4]: their lines of the program, kind, column; program [lines, 2]: what is done, leaf.
     steps [columns, octave of the width, octave of the matches, 3]. Room to work in: places [2, leaves + 1, 2], words
-    [depth of the program + 1, blocks].
+    [depth of the program + 2, blocks].
 
     The rows are looked for in the shortest of the stretches that the conjuncts confine them to: a window of the natural
     order, or a union of stretches of another one, those of a single value cut to the window. What other conjuncts say of
@@ -266,7 +266,7 @@ def combined(
         if c != chosen and not (single and sure):
             first, last = conjuncts[c, 0], conjuncts[c, 1]
             if asked and last - first == 1:
-                _tested(MEET, program[first, 1], column, columns, leaves, located, spans, words[0], buffer)
+                _tested(MEET, program[first, 1], column, columns, leaves, located, spans, words[0], words[-1], buffer)
             else:
                 free = words[1:] if asked else words
                 _evaluated(program[first:last], column, columns, leaves, located, spans, free, buffer)
@@ -283,9 +283,8 @@ def combined(
         return 0
     most, length = steps.shape[1], columns[column, 5]
     size, probes, depth = steps[column, _octave(length, width, most), _octave(length, matches, most)]
-    f = _opened(framed[column, size])
     allowed = words[0] if asked else words[0, :0]
-    return _named(query, square, f, probes, depth, spans, allowed, item_keys, flat, keys, distances)
+    return _named(query, square, framed[column, size], probes, depth, spans, allowed, item_keys, flat, keys, distances)
 
 
 @inner
@@ -372,7 +371,7 @@ def _evaluated(program, column, columns, leaves, located, spans, words, buffer):
             top -= 1
             _joined(what, spans, words[top], words[top + 1])
         else:
-            _tested(what, leaf, column, columns, leaves, located, spans, words[top], buffer)
+            _tested(what, leaf, column, columns, leaves, located, spans, words[top], words[-1], buffer)
 
 
 @inner
@@ -386,18 +385,28 @@ def _joined(what, spans, words, others):
 
 
 @inner
-def _tested(what, leaf, column, columns, leaves, located, spans, words, buffer):
+def _tested(what, leaf, column, columns, leaves, located, spans, words, spare, buffer):
     """Puts a leaf's bits into words, or joins them with what is there, by the positions of `column`'s order."""
     own, negated, nulls_fail = leaves[leaf, 0], leaves[leaf, 3], leaves[leaf, 4]
     low, high, count = located[leaf, 0], located[leaf, 1], columns[own, 1]
     length, spot = columns[column, 1], buffer.ctypes.data
     rows = carray(_pointer(columns[column, 3]), length if column > 0 else ZERO, np.int32)
     ranks = carray(_pointer(columns[own, 4]), columns[0, 5] if own > 0 else ZERO, np.int32)
+    width = ZERO
+    for at in range(len(spans)):
+        width += spans[at, 1] - spans[at, 0]
+    # A row costs a natural place's comparison a tenth of what it costs to be looked up.
+    few = (high - low) * (8 if column == 0 else 1) < width and own > 0 and own != column and columns[own, 5] > 0
+    strewn = few and low >= 0 and not (nulls_fail and count < columns[0, 5])
+    if strewn:
+        _strewn(low, high, own, column, columns, spans, spare)
     for at in range(len(spans)):
         for block in range(spans[at, 0] // ROWS, -(-spans[at, 1] // ROWS)):
             if what == MEET and words[block] == 0:
                 continue
-            if own == column:
+            if strewn:
+                word, held = spare[block], ALL
+            elif own == column:
                 word, held = _bits(block, low, high), _bits(block, ZERO, count)
             else:
                 begin = block * ROWS
@@ -423,6 +432,20 @@ def _tested(what, leaf, column, columns, leaves, located, spans, words, buffer):
 
 
 @inner
+def _strewn(low, high, own, column, columns, spans, words):
+    """A bit in words for each position of `column`'s order whose row lies in a stretch of `own`'s."""
+    for at in range(len(spans)):
+        for block in range(spans[at, 0] // ROWS, -(-spans[at, 1] // ROWS)):
+            words[block] = np.uint64(0)
+    rows = carray(_pointer(columns[own, 3]), columns[own, 5], np.int32)
+    places = carray(_pointer(columns[column, 4]), columns[0, 5] if column > 0 else ZERO, np.int32)
+    for at in range(low, high):
+        place = np.int64(places[rows[at]] if column > 0 else rows[at])
+        if place >= 0:
+            words[place // ROWS] |= np.uint64(1) << np.uint64(place % ROWS)
+
+
+@inner
 def _bits(block, start, end):
     """A bit for each position of a block that lies in [start, end), wherever that is."""
     if end <= block * ROWS or start >= (block + 1) * ROWS or end <= start:
@@ -440,15 +463,16 @@ def _one_answer(query, frames, length, start, end, steps, item_keys, flat, keys,
     size, probes, depth = steps[_octave(length, end - start, len(steps))]
     f = _opened(frames[size])
     f.spans[0, 0], f.spans[0, 1] = start, end
-    return _named(query, square, f, probes, depth, f.spans, f.keys[:0], item_keys, flat, keys, distances)
+    return _named(query, square, frames[size], probes, depth, f.spans, f.keys[:0], item_keys, flat, keys, distances)
 
 
 @inner
-def _named(query, square, f, probes, depth, spans, words, item_keys, flat, keys, distances):
+def _named(query, square, frame, probes, depth, spans, words, item_keys, flat, keys, distances):
     """Answers one query: item keys and distances; how many there are."""
+    f = _opened(frame)
     shape = 1, len(keys)
     best, rows = f.best[0, : len(keys)].reshape(shape), f.rows[0, : len(keys)].reshape(shape)
-    _answer(query.reshape((1, len(query))), f, probes, depth, spans, words, ZERO, best, rows, f.found)
+    _answer(query.reshape((1, len(query))), frame, probes, depth, spans, words, ZERO, best, rows, f.found)
     for at in range(f.found[0]):
         keys[at] = item_keys[rows[0, at]]
         if flat:
@@ -472,12 +496,14 @@ def answer(queries, frame, probes, depth, start, end, words, first, best, rows, 
     """The best of a stretch. depth 0 measures all its rows, probes 0 scans all its codes."""
     f = _opened(frame)
     f.spans[0, 0], f.spans[0, 1] = start, end
-    _answer(queries, f, probes, depth, f.spans, words, first, best, rows, found)
+    _answer(queries, frame, probes, depth, f.spans, words, first, best, rows, found)
 
 
 @inner
-def _answer(queries, f, probes, depth, spans, words, first, best, rows, found):
+def _answer(queries, frame, probes, depth, spans, words, first, best, rows, found):
     """The best of several stretches, ascending; lists are looked into only where there is one of them."""
+    # Not handed over: to copy the addresses of all arrays takes as long as a tenth of a narrow search.
+    f = _opened(frame)
     k, start, end = best.shape[1], spans[0, 0], spans[len(spans) - 1, 1]
     for i in range(len(queries)):
         query = queries[i]

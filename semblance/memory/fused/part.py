@@ -42,6 +42,7 @@ class Window(NamedTuple):
     words: NDArray[np.uint64]
     first: int
     blocks: float | None
+    columns: tuple[str, ...] = ()  # what the condition reads; none where other rows are left out too
 
 
 class Part:
@@ -54,8 +55,7 @@ class Part:
         self.keys = keys  # [n], by place
         self.rows, self.orders, self.plans, self.columns = rows, dict(orders), dict(plans), dict(columns)
         self.natural = natural  # the order in which the vectors lie
-        needs = cautious(list(self.plans.values()))
-        self.masked = {name: plan._replace(needs=needs) for name, plan in self.plans.items()}
+        self._planned: dict[tuple[str, frozenset[str]], Plan] = {}
         self.tables = {name: plan.table() for name, plan in self.plans.items()}
         self.width = rows.vectors.shape[1]
         for order in self.orders.values():
@@ -129,7 +129,8 @@ class Part:
         if allowed.all():
             return Window(name, start, end, end - start, self._nothing, 0, None)
         bits, first = words(allowed, start)
-        return Window(name, start, end, int(allowed.sum()), bits, first, float(np.count_nonzero(bits)))
+        read = () if alive is not None or condition is None else columns_of(condition)
+        return Window(name, start, end, int(allowed.sum()), bits, first, float(np.count_nonzero(bits)), read)
 
     def stretch(self, condition: Condition | None) -> tuple[str, int, int, Condition | None]:
         """The shortest stretch that holds all matching rows, and what is left to ask of its rows."""
@@ -161,10 +162,22 @@ class Part:
                 best = name, start, end, And(tuple(left)) if len(left) > 1 else left[0] if left else None
         return best
 
+    def plan(self, window: Window) -> Plan:
+        """The plan that a step in a window is taken from."""
+        return self.plans[window.order] if window.blocks is None else self.planned(window.order, window.columns)
+
+    def planned(self, name: str, columns: Sequence[str]) -> Plan:
+        """An order's plan where rows here and there may come in, by a condition that reads these columns."""
+        # Of a column without an order it is not known what its rows follow: it may be what any other's follow.
+        read = frozenset(columns if columns and all(one in self.plans for one in columns) else self.plans)
+        if (name, read) not in self._planned:
+            needs = cautious([self.plans[one] for one in self.plans if one in read])
+            self._planned[name, read] = self.plans[name]._replace(needs=needs)
+        return self._planned[name, read]
+
     def step(self, window: Window, count: int, share: int) -> Step:
         """What the planner does in a window."""
-        plan = (self.plans if window.blocks is None else self.masked)[window.order]
-        return plan.step(window.end - window.start, window.matches, count, share, window.blocks)
+        return self.plan(window).step(window.end - window.start, window.matches, count, share, window.blocks)
 
     def search(self, queries: Floats, count: int, window: Window, step: Step) -> tuple[Floats, NDArray[np.int32], Ints]:
         """Queries [Q, width] -> scores [Q, count], places [Q, count], both best first, and how many there are [Q]."""

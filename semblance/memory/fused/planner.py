@@ -130,7 +130,8 @@ class Plan(NamedTuple):
 
 def cautious(plans: Sequence[Plan]) -> dict[tuple[int, int], list[list[list[int]]]]:
     """What an arm needs in the hardest of several orders, by octave. Rows that a condition leaves of a stretch may follow
-    what the vectors follow, as the windows of one order do and those of another do not."""
+    what the vectors follow, as the windows of one order do and those of another do not: the orders are those of the
+    columns that it reads."""
     measured = [plan.needs for plan in plans if plan.needs]
     needs: dict[tuple[int, int], list[list[list[int]]]] = {}
     for key in measured[0] if measured else ():
@@ -139,7 +140,7 @@ def cautious(plans: Sequence[Plan]) -> dict[tuple[int, int], list[list[list[int]
             depths = np.array([need[key][:octaves] for need in measured])
             hardest = np.where((depths == NEVER).any(0), NEVER, depths.max(0))
             if key[1]:  # neighbours outside the lists cannot be measured at any depth: the next share is asked for
-                hardest[..., :-1] = hardest[..., 1:]
+                hardest[..., :-2] = hardest[..., 1:-1]
             needs[key] = hardest.tolist()
     return needs
 

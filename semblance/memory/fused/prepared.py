@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semblance.errors import SemblanceError
-from semblance.memory.conditions import Between, Compare, Condition, Parameter, conjuncts, parameters_of
+from semblance.memory.conditions import Between, Compare, Condition, Parameter, columns_of, conjuncts, parameters_of
 from semblance.memory.fused import kernels
 from semblance.memory.fused.conjunction import Conjunction
 from semblance.memory.fused.part import Part
@@ -48,7 +48,7 @@ def _combined(part: Part, tree: Condition, share: int, flat: bool) -> Quick | No
     columns, kept = part.addresses(names)
     # Columns without an order of their own are tested and never walked through.
     walked = [name if name in part.orders else part.natural for name in names]
-    whole = [part.masked[name].steps(share) for name in walked]
+    whole = [part.planned(name, columns_of(tree)).steps(share) for name in walked]
     steps = np.zeros((len(COUNTS), len(whole), *np.max([one.shape[1:3] for one in whole], axis=0), 3), np.int64)
     for number, one in enumerate(whole):
         # The octaves of a shorter order end sooner, and compiled code stops at the last of the longest.
@@ -62,7 +62,7 @@ def _combined(part: Part, tree: Condition, share: int, flat: bool) -> Quick | No
         if room is None:
             framed = np.stack([part.frames(name) for name in walked])
             places = np.zeros((2, len(leaves) + 1, 2), np.int64)
-            room = local.room = framed, places, np.zeros((read.depth + 1, blocks), np.uint64), kept
+            room = local.room = framed, places, np.zeros((read.depth + 2, blocks), np.uint64), kept
         near, distances = np.empty(count, WHOLE), np.empty(count, REAL)
         held = kernels.combined(
             query, room[0], columns, leaves, ends, conjuncts, program, more if count > COUNTS[0] else few, room[1],
