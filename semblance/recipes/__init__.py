@@ -13,6 +13,7 @@ graph_hypergraphs.py  nodes and their hyperedges: hgnn
 graph_networks.py  message passing on nodes: gcn, sage, gat, gin-nodes, pna-nodes, sir-gcn-nodes
 graph_pooled.py   message passing on whole graphs: gin, pna, sir-gcn
 graph_sheaves.py  diffusion over sheaves: neural-sheaf-diffusion, connection-sheaf, sheaf-network
+graph_walks.py   who is met near whom, as a vector for every node: deepwalk, node2vec, fastrp, graphlet-orbits
 hopfield.py      retrieval of stored patterns as an encoder: bags, words with motifs, small tables
 memory.py        a frozen encoder, and a space whose stored items vote
 neighbours.py    nearest neighbours beside a trained classifier
