@@ -50,6 +50,8 @@ OTHER, SINGLE, UNION = range(3)
 """A conjunct is a stretch, a union of stretches of one column, or anything else."""
 PUT, MEET, JOIN, MEET_TOP, JOIN_TOP = range(5)
 """A program puts a leaf on top of others, joins one with the top by and, by or, or the two on top."""
+COMPARED, LOOKED_UP = 0.15, 1.2
+"""Nanoseconds a row for a comparison in a mask: of neighbours in memory, or of a place that has to be looked up."""
 score_block = scorer(choose())
 NO_WORDS = np.empty(0, np.uint64)
 FAST = {"reassoc", "contract", "nsz"}
@@ -225,12 +227,12 @@ def combined(
     leaves [leaves, 5]: column, where its stretch begins and ends (LEAST to NULLS), negated, nulls fail; ends [leaves, 2]:
     int64, or the bits of float64. A leaf lets in a stretch of its column's values or, negated, all but the stretch.
     conjuncts [conjuncts, 4]: their lines of the program, kind, column; program [lines, 2]: what is done, leaf.
-    steps [columns, octave of the width, octave of the matches, 3]. Room to work in: places [2, leaves + 1, 2], words
-    [depth of the program + 2, blocks].
+    steps [columns, octave of the width, octave of the matches, 4], the last the nanoseconds. Room to work in: places
+    [2, leaves + 1, 2], words [depth of the program + 2, blocks].
 
-    The rows are looked for in the shortest of the stretches that the conjuncts confine them to: a window of the natural
-    order, or a union of stretches of another one, those of a single value cut to the window. What other conjuncts say of
-    these rows becomes a word of bits for each block. A union in the natural order is such a conjunct.
+    The rows are looked for in the stretches that cost least of those that the conjuncts confine them to: a window of the
+    natural order, or a union of stretches of another one, those of a single value cut to the window. What other conjuncts
+    say of these rows becomes a word of bits for each block. A union in the natural order is such a conjunct.
     """
     square = np.float32(0)
     for j in range(len(query)):
@@ -245,11 +247,13 @@ def combined(
             leaf = program[conjuncts[c, 0], 1]
             start, end = max(start, located[leaf, 0]), min(end, located[leaf, 1])
     width, chosen, cut, held = max(ZERO, end - start), np.int64(-1), True, np.int64(1)
+    least = _expected(np.int64(-1), width, True, columns, conjuncts, program, located, steps)
     for c in range(len(conjuncts)):
-        if conjuncts[c, 2] != OTHER and not (conjuncts[c, 2] == SINGLE and conjuncts[c, 3] == 0):
+        if width > 0 and conjuncts[c, 2] != OTHER and not (conjuncts[c, 2] == SINGLE and conjuncts[c, 3] == 0):
             count, wide, whole_cut = _united(c, columns, conjuncts, program, located, start, end, len(item_keys), spans)
-            if wide < width:
-                width, chosen, cut, held = wide, np.int64(c), whole_cut, count
+            cost = _expected(np.int64(c), wide, whole_cut, columns, conjuncts, program, located, steps)
+            if wide == 0 or cost < least:
+                least, width, chosen, cut, held = cost, wide, np.int64(c), whole_cut, count
     if width == 0:
         return 0
     column = ZERO
@@ -282,7 +286,7 @@ def combined(
     if matches == 0:
         return 0
     most, length = steps.shape[1], columns[column, 5]
-    size, probes, depth = steps[column, _octave(length, width, most), _octave(length, matches, most)]
+    size, probes, depth, _ = steps[column, _octave(length, width, most), _octave(length, matches, most)]
     allowed = words[0] if asked else words[0, :0]
     return _named(query, square, framed[column, size], probes, depth, spans, allowed, item_keys, flat, keys, distances)
 
@@ -323,6 +327,26 @@ def _ends(values, ends, low, high):
     elif high == BELOW:
         end = np.searchsorted(values, ends[1], side="left")
     return start, end
+
+
+@inner
+def _expected(chosen, width, cut, columns, conjuncts, program, located, steps):
+    """Nanoseconds for a search through stretches of so many rows, as if conjuncts knew nothing of one another."""
+    matches, tested, column = float(width), 0.0, conjuncts[chosen, 3] if chosen >= 0 else ZERO
+    for c in range(len(conjuncts)):
+        own, known = conjuncts[c, 3], conjuncts[c, 2] != OTHER
+        if c == chosen or (known and own == 0 and cut):
+            continue
+        total = ZERO
+        for line in range(conjuncts[c, 0], conjuncts[c, 1]):
+            total += located[program[line, 1], 1] - located[program[line, 1], 0]
+        if known:
+            matches *= min(1.0, total / columns[0, 5])
+        compared = column == 0 or (known and own == 0)
+        tested += (conjuncts[c, 1] - conjuncts[c, 0]) * (COMPARED if compared else LOOKED_UP) * width
+    most, length = steps.shape[1], columns[column, 5]
+    wide, few = _octave(length, width, most), _octave(length, np.int64(matches), most)
+    return tested + steps[column, wide, few, 3]
 
 
 @inner

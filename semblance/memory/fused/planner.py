@@ -39,6 +39,8 @@ NARROW = 192
 QUERIES, TIMED = 128, 24
 MEASURED = 8_192
 """Windows up to so many rows are timed whole."""
+LET_IN = 1e-9
+"""Seconds to ask of a row in a list whether it may come in."""
 NEVER = 0
 SLACK = 69 / 64
 """What a window may be wider than the one whose depths it takes."""
@@ -89,7 +91,12 @@ class Plan(NamedTuple):
                 continue
             if probes:
                 a, b, c, d = self.listed[size]
-                cost = a + b * (self.scanned[probes][octave] * width / ROWS + probes / 2) + c * depth + d * probes
+                inside = self.scanned[probes][octave]
+                cost = a + b * (inside * width / ROWS + probes / 2) + c * depth + d * probes
+                if matches < width:
+                    if inside * matches < 2 * depth:  # lists that hold hardly enough rows are often looked into in vain
+                        continue
+                    cost += LET_IN * inside * width
             else:
                 a, b, c, d = self.coded[size]
                 cost = a + b * whole + (c + d * _taken(width)) * depth
@@ -113,10 +120,10 @@ class Plan(NamedTuple):
         ]
 
     def steps(self, share: int) -> NDArray[np.int64]:
-        """Steps for windows in which rows here and there may come in, size, probes and depth: [COUNTS, octave of the
-        width, octave of the matches, 3]."""
+        """Steps for windows in which rows here and there may come in, size, probes, depth and nanoseconds: [COUNTS,
+        octave of the width, octave of the matches, 4]."""
         octaves = max(1, self.length).bit_length()
-        found = np.zeros((len(COUNTS), octaves, octaves, 3), np.int64)
+        found = np.zeros((len(COUNTS), octaves, octaves, 4), np.int64)
         for size, count in enumerate(COUNTS):
             for octave in range(octaves):
                 width = max(1, self.length >> octave)
@@ -124,7 +131,8 @@ class Plan(NamedTuple):
                     matches = max(1, self.length >> rarer)
                     # So many blocks would hold a match if matches lay anywhere.
                     blocks = (width / ROWS + 1) * (1 - (1 - matches / width) ** ROWS)
-                    found[size, octave, rarer] = self.step(width, matches, count, share, blocks)[:3]
+                    *step, cost = self.step(width, matches, count, share, blocks)
+                    found[size, octave, rarer] = *step, 1e9 * cost
         return found
 
 

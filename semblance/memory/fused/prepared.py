@@ -49,7 +49,7 @@ def _combined(part: Part, tree: Condition, share: int, flat: bool) -> Quick | No
     # Columns without an order of their own are tested and never walked through.
     walked = [name if name in part.orders else part.natural for name in names]
     whole = [part.planned(name, columns_of(tree)).steps(share) for name in walked]
-    steps = np.zeros((len(COUNTS), len(whole), *np.max([one.shape[1:3] for one in whole], axis=0), 3), np.int64)
+    steps = np.zeros((len(COUNTS), len(whole), *np.max([one.shape[1:3] for one in whole], axis=0), 4), np.int64)
     for number, one in enumerate(whole):
         # The octaves of a shorter order end sooner, and compiled code stops at the last of the longest.
         octaves = [np.minimum(np.arange(most), one.shape[1] - 1) for most in steps.shape[2:4]]

@@ -99,11 +99,11 @@ def test_steps_for_rows_here_and_there_are_those_of_the_planner() -> None:
     needs = {(0, 0): [[[100, 300, 300, 300, 400, 500, NEVER]] * len(COUNTS)] * 9}
     plan = Plan(64_000, needs, {}, [0, 1.0], [[0, 8.0, 1.0, 0]] * 2, [])
     steps = plan.steps(1)
-    assert steps.shape == (len(COUNTS), 16, 16, 3)
-    assert steps[0, 0, 0].tolist() == [0, 0, 300] == list(plan.step(64_000, 64_000, 10, 1, 1_001)[:3])
-    assert steps[0, 0, 8].tolist() == list(plan.step(64_000, 250, 10, 1, 1_001 * (1 - (1 - 1 / 256) ** 64))[:3])
+    assert steps.shape == (len(COUNTS), 16, 16, 4)
+    assert steps[0, 0, 0, :3].tolist() == [0, 0, 300] == list(plan.step(64_000, 64_000, 10, 1, 1_001)[:3])
+    assert steps[0, 0, 8, :3].tolist() == list(plan.step(64_000, 250, 10, 1, 1_001 * (1 - (1 - 1 / 256) ** 64))[:3])
     assert (
-        not steps[:, 15].any() and not steps[:, 5, 4].any()
+        not steps[:, 15, :, :3].any() and not steps[:, 5, 4].any()
     )  # few rows are measured; more match than there are: never
 
 
