@@ -11,6 +11,7 @@ links.py         which units belong together: pairs and hyperedges beside those 
 memory_report.py what a memory of labelled items is worth against its size and k, and how far to trust its votes
 probes.py        what a linear map reads from frozen embeddings
 recommendation.py whether the items a user turns to next stand first
+receptive_field.py how far a network on a graph looks, and what becomes of its nodes there
 retrieval.py     whether units of one label stand first when all others are ranked by similarity
 uniformity.py    how an embedding uses its sphere, without labels
 """
@@ -39,6 +40,11 @@ __getattr__, __dir__, __all__ = lazy(
         "memory_report": "memory_report",
         "MemoryReport": "memory_report",
         "effective_rank": "uniformity",
+        "smoothness": "receptive_field",
+        "power_limit": "receptive_field",
+        "smoothing_level": "receptive_field",
+        "depth_report": "receptive_field",
+        "sparser": "receptive_field",
         "link_measures": "links",
         "learned_scores": "links",
         "recommendation_measures": "recommendation",

@@ -17,6 +17,7 @@ graph_facts.py  what a graph is like: counts told in a line, and what a method c
 graph_files.py  files of relational domains, and who reads them
 graph_generators.py  graphs drawn by rules, whose targets are computed exactly
 graph_objects.py  graphs in memory: arrays by role, sparse matrices, PyG Data, networkx
+graph_blocks.py  batches that together hold every node of a graph once
 graph_splits.py  splits of nodes and graphs: published ones, folds, random ones of any shares
 images.py      images in a folder, with what their places, their heads and a table beside them say
 incidence.py   which node lies in which hyperedge, checked
@@ -73,6 +74,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Pairs": "samplers",
         "Mining": "mining",
         "NeighbourSamples": "neighbour_samples",
+        "NodeBlocks": "graph_blocks",
         "ClusterSamples": "neighbour_samples",
         "hide_edges": "link_splits",
         "default_recipe": "domains",

@@ -10,6 +10,7 @@ neighbours.py     the labels of the nearest stored items vote, alone or mixed wi
 of_nodes.py       answers for every node of several graphs, and for the graphs
 patches.py        each patch of the query looks for its like
 regress.py        numbers from an embedding
+scores.py         the embedding is the answer: a coordinate for each class
 """
 
 from semblance.lazy import lazy
@@ -30,6 +31,7 @@ __getattr__, __dir__, __all__ = lazy(
         "NodesAndGraphs": "of_nodes",
         "PatchRetrieval": "patches",
         "Regress": "regress",
+        "Scores": "scores",
         "Clusters": "clusters",
         "ClassMeans": "prototypes.class_means",
     },

@@ -5,6 +5,7 @@ attending.py     static attention as one compiled step
 attention.py     how much a node takes from each neighbour, scored from both
 bases.py         polynomials of an operator: Chebyshev's, Bernstein's, learned, optimal for the features
 contextual.py    messages that depend on who listens
+holomorphic.py   filters along the edges of a directed graph and against them; functions of its operator
 inputs.py        the first linear map, of dense features or of sparse bags of words
 cooccurrence.py  who is met near whom, as a matrix given or implied, and its factors
 edge_features.py features of a pair of nodes
@@ -14,6 +15,7 @@ held_out.py      how well embeddings tell labels: what solvers choose settings b
 projection.py    powers of the walk matrix on a very sparse random matrix
 entrance.py      the first state of a node, a linear map of its features
 fused.py         a sum over neighbours, a linear map, a bias and a ReLU as one step
+lazy.py          propagation spread over the iterations of training, with a memory of every node
 message.py       messages linear in their source: convolution, sum, GraphSAGE
 operators.py     a graph as a sparse matrix that moves features
 principal.py     several aggregators, each scaled by the degree
@@ -23,7 +25,9 @@ refinement.py    colour refinement: what message passing can tell apart
 skip_gram.py     which columns are met near which rows, told from drawn noise: one compiled pass
 scaled.py        a map of summaries scaled by the degree
 statistics.py    several summaries of linear messages in one pass
+smoothing.py     where propagation ends, and filters that stop at every node by itself
 stack.py         layers over one graph, initial features, and what a node or a graph is in the end
+transform.py     linear maps and ReLUs on every node, plain, residual or dense
 table.py         a vector of its own for every node
 """
 
@@ -49,6 +53,11 @@ __getattr__, __dir__, __all__ = lazy(
         "operator_of": "operators",
         "Filter": "propagate",
         "Propagation": "propagate",
+        "LazyPropagation": "lazy",
+        "BothWays": "holomorphic",
+        "NodeAdaptive": "smoothing",
+        "stationary": "smoothing",
+        "Transform": "transform",
         "InputLinear": "inputs",
         "colours": "refinement",
         "wl_distinguishes": "refinement",
