@@ -119,7 +119,9 @@ def train(rule: Stepping, parts: Parts, feed: Feed, budget: Budget) -> Iterator[
                     else (place.epoch * len(order) + place.step) / max(total, 1)
                 )
                 rule.adjust(optimizer, min(progress, 1.0), place.epoch + place.step / len(order))
-                torch.manual_seed(int(chance(budget.seed, NOISE, place.epoch, place.step).integers(2**63)))
+                noise = int(chance(budget.seed, NOISE, place.epoch, place.step).integers(2**63))
+                # torch.manual_seed looks for every kind of device, which takes a millisecond without any.
+                (torch.default_generator if feed.device.type == "cpu" else torch).manual_seed(noise)
                 group_start = place.step - place.step % rule.accumulate
                 group = min(rule.accumulate, len(order) - group_start)
                 batch = feed.batch(order[place.step], budget.seed, place.epoch, place.step)
