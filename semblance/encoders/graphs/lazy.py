@@ -94,7 +94,7 @@ class Lazy(nn.Module):
     def propagated(self, now: Tensor, fixed: Tensor, operator: Operator) -> Tensor:
         """`steps` steps of personalised PageRank from `now` towards `fixed`."""
         for _ in range(self.steps):
-            now = operator(now).mul_(1 - self.restart).add_(fixed, alpha=self.restart)
+            now = operator(now).lerp_(fixed, self.restart)
         return now
 
 
