@@ -3,6 +3,7 @@
 cells.py         states on vertices, edges, faces: Hodge convolution, attention between incident cells
 diffusion.py     states flow along a Laplacian: convolution and residual forms, learned or given sheaves
 fused.py         a layer of sheaf diffusion as one step of the tape
+expanded.py      a hypergraph through the graph that it expands to
 hypergraph.py    nodes speak to their hyperedges, hyperedges to their nodes
 kernels.py       compiled passes of sheaf diffusion
 sheaf.py         where a sheaf comes from: learned, given, read off the features by local PCA
