@@ -164,7 +164,7 @@ class RelationalDataset:
         return self.graph.rows().degree
 
     def shape(self) -> Shape:
-        """What lazy parts need to know; mean and deviation of dense features, over the training units.
+        """What lazy parts need to know; mean and deviation of dense features, over all nodes.
 
         facts: nodes, edges; several, where units have several classes each; log_degree, the mean of log(degree + 1) over
         the nodes of the training units; of interactions, users; of complexes, their number, 0 where vertices are the
@@ -201,9 +201,10 @@ class RelationalDataset:
             facts |= {"label_mean": float(np.nanmean(known)), "label_std": float(np.nanstd(known))}
         mean: tuple[float, ...] = ()
         std: tuple[float, ...] = ()
-        if self.whole and isinstance(self.x, np.ndarray) and len(train):
-            seen_x = self.x[train].astype(np.float64)
-            mean, std = tuple(seen_x.mean(0).tolist()), tuple(np.maximum(seen_x.std(0), FLOOR).tolist())
+        if self.whole and isinstance(self.x, np.ndarray) and len(self.x):
+            # Of all nodes, which every pass sees: with few training nodes, what is rare among them would be blown up.
+            every = self.x.astype(np.float64)
+            mean, std = tuple(every.mean(0).tolist()), tuple(np.maximum(every.std(0), FLOOR).tolist())
         return Shape(self.domain, item, classes, len(train), mean, std, facts)
 
 
