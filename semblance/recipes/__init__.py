@@ -13,7 +13,9 @@ graph_filters.py a polynomial of the graph's operator in a small network: sgc, a
 graph_hypergraphs.py  nodes and their hyperedges: hgnn
 graph_networks.py  message passing on nodes: gcn, sage, gat, gin-nodes, pna-nodes, sir-gcn-nodes
 graph_pooled.py   message passing on whole graphs: gin, pna, sir-gcn
+graph_samples.py  networks that learn from parts of a graph: sage-sampled, gcn-clustered
 graph_sheaves.py  diffusion over sheaves: neural-sheaf-diffusion, connection-sheaf, sheaf-network
+graph_unlabelled.py  graphs and hypergraphs without labels, without learning: wl-subtree, star-fastrp
 graph_walks.py   who is met near whom, as a vector for every node: deepwalk, node2vec, fastrp, graphlet-orbits
 hopfield.py      retrieval of stored patterns as an encoder: bags, words with motifs, small tables
 memory.py        a frozen encoder, and a space whose stored items vote
@@ -21,11 +23,13 @@ neighbours.py    nearest neighbours beside a trained classifier
 plugged.py       recipes of other packages, by entry points
 pretext.py       a task that the data sets itself, whose features are kept
 prototypes.py    tasks of a few support items, the nearest mean answers
+recommender.py   links and items from who is linked to whom: lightgcn, matrix-factorisation, graph-autoencoder
 registry.py      `@recipe`, the table that is read without torch, settings and their check
 rows.py          a row of the table of recipes, and tables on disk
 supervised.py    a backbone, a linear head, cross-entropy
 theory.py        recipes without data: a report computed from an equation
 triplets.py      embeddings in which like is nearer than unlike
+uses.py          what each method reads of a graph beside its edges
 windows.py       embeddings as they are, found again within a window of an attribute
 """
 

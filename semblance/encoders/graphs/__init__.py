@@ -28,6 +28,7 @@ statistics.py    several summaries of linear messages in one pass
 smoothing.py     where propagation ends, and filters that stop at every node by itself
 stack.py         layers over one graph, initial features, and what a node or a graph is in the end
 transform.py     linear maps and ReLUs on every node, plain, residual or dense
+subtrees.py      a graph as the counts of its nodes' neighbourhood trees, without learning
 table.py         a vector of its own for every node
 """
 
