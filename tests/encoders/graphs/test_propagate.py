@@ -115,7 +115,7 @@ def spectrum(kind: str = "symmetric") -> tuple[Graph, torch.Tensor, torch.Tensor
         (Chebyshev(2), lambda s, k: torch.special.chebyshev_polynomial_u(s, k)),
         (Bernstein(), lambda s, k: torch.tensor([1, 6, 15, 20, 15, 6, 1])[k] / 64 * (1 + s) ** (6 - k) * (1 - s) ** k),
     ],
-    ids=str,
+    ids=["monomials", "first kind", "second kind", "Bernstein"],
 )
 def test_a_basis_acts_on_eigenvectors_as_its_polynomial(basis: nn.Module, polynomial) -> None:
     graph, values, vectors = spectrum()
