@@ -333,3 +333,15 @@ def test_an_entry_without_a_claim_is_said_to_have_none():
 def test_every_claim_file_declares_its_entry(entry):
     declared = ledger.load_claim(entry)
     assert declared.entry == entry and declared.parts and declared.broken and declared.minutes <= 5
+
+
+def test_a_clock_may_decide_otherwise_on_another_machine_and_nothing_else_may():
+    def run(**passes):
+        names = {"fast": "time of an epoch over the other's", "right": "accuracy", "cheap": "cost over windows'"}
+        return {"parts": [{"name": names[k], "pass": p} for k, p in passes.items()]}
+
+    recorded = run(fast=False, right=True, cheap=False)
+    assert ledger.differs_by_clock(run(fast=True, right=True, cheap=True), recorded)
+    assert not ledger.differs_by_clock(run(fast=True, right=False, cheap=True), recorded)
+    assert not ledger.differs_by_clock({"verdict": "an error"}, recorded)
+    assert not ledger.differs_by_clock(run(fast=True), run(fast=False))  # nothing else to agree on
