@@ -36,7 +36,6 @@ from semblance.geometry.hypergraph import Hypergraph
 
 FLOOR = 1e-6
 """Least deviation, so that constant columns can be divided by it."""
-DOMAINS = ("graph", "graphs", "hypergraph", "complex", "events", "interactions")
 
 
 @dataclass(frozen=True)
