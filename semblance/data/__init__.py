@@ -12,6 +12,7 @@ edge_columns.py  which columns of a table are edges, memberships or interactions
 edge_lists.py  rows of edges, memberships or interactions -> a relational dataset
 edge_tables.py  edge lists read batch by batch, whatever names their nodes have
 edges.py       edges as people have them -> a graph whose every edge is checked
+formula_graphs.py  graphs of formulas in pairs that colour refinement cannot tell apart
 graph_families.py  families of random graphs: the shapes on which methods are compared
 graph_facts.py  what a graph is like: counts told in a line, and what a method can be held to
 graph_files.py  files of relational domains, and who reads them

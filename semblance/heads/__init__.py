@@ -9,6 +9,7 @@ layer_sweep.py    which stage of a frozen encoder serves a new task best, as a r
 neighbours.py     the labels of the nearest stored items vote, alone or mixed with a classifier
 of_nodes.py       answers for every node of several graphs, and for the graphs
 patches.py        each patch of the query looks for its like
+perceptron.py     a hidden layer before a linear head
 regress.py        numbers from an embedding
 scores.py         the embedding is the answer: a coordinate for each class
 """
@@ -30,6 +31,7 @@ __getattr__, __dir__, __all__ = lazy(
         "EveryNode": "of_nodes",
         "NodesAndGraphs": "of_nodes",
         "PatchRetrieval": "patches",
+        "Hidden": "perceptron",
         "Regress": "regress",
         "Scores": "scores",
         "Clusters": "clusters",

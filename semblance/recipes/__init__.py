@@ -9,11 +9,13 @@ contrast.py      who counts as a neighbour, and among how many one is chosen: si
 frozen.py        a net learns some labels, then a linear machine on its frozen features answers
 graph_cells.py   numbers and classes of cell complexes: cw-cnn, cw-at
 graph_deep_filters.py  filters that look far, or along edges and against them: dagnn, dgmlp, lazy-gnn, faber-net
+graph_drawn.py   message passing from random features: rni
 graph_filters.py a polynomial of the graph's operator in a small network: sgc, appnp, gpr-gnn and kin
 graph_hypergraphs.py  nodes and their hyperedges: hgnn
 graph_networks.py  message passing on nodes: gcn, sage, gat, gin-nodes, pna-nodes, sir-gcn-nodes
 graph_pooled.py   message passing on whole graphs: gin, pna, sir-gcn
 graph_samples.py  networks that learn from parts of a graph: sage-sampled, gcn-clustered
+graph_readouts.py  answers of whole graphs through a hidden layer
 graph_sheaves.py  diffusion over sheaves: neural-sheaf-diffusion, connection-sheaf, sheaf-network
 graph_unlabelled.py  graphs and hypergraphs without labels, without learning: wl-subtree, star-fastrp
 graph_walks.py   who is met near whom, as a vector for every node: deepwalk, node2vec, fastrp, graphlet-orbits

@@ -55,6 +55,7 @@ USES: dict[str, frozenset[str]] = {
     "opt-basis-gnn": STRONG,
     "pna": DIRECTED,
     "pna-nodes": DIRECTED,
+    "rni": DIRECTED,
     "sage": DIRECTED,
     "sage-sampled": DIRECTED,
     "sgc": STRONG,

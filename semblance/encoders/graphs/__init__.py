@@ -8,6 +8,7 @@ contextual.py    messages that depend on who listens
 holomorphic.py   filters along the edges of a directed graph and against them; functions of its operator
 inputs.py        the first linear map, of dense features or of sparse bags of words
 cooccurrence.py  who is met near whom, as a matrix given or implied, and its factors
+drawn.py         random features of nodes, and the mean over their draws
 edge_features.py features of a pair of nodes
 graphlets.py     how often two nodes sit together in small subgraphs, by where in them
 graphlet_counts.py  the counting of it
@@ -70,5 +71,7 @@ __getattr__, __dir__, __all__ = lazy(
         "RandomProjection": "projection",
         "orbit_adjacencies": "graphlets",
         "edge_features": "edge_features",
+        "Drawn": "drawn",
+        "Averaged": "drawn",
     },
 )
