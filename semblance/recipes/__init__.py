@@ -10,6 +10,7 @@ frozen.py        a net learns some labels, then a linear machine on its frozen f
 graph_cells.py   numbers and classes of cell complexes: cw-cnn, cw-at
 graph_deep_filters.py  filters that look far, or along edges and against them: dagnn, dgmlp, lazy-gnn, faber-net
 graph_drawn.py   message passing from random features: rni
+graph_fingerprints.py  molecules as histograms over neighbourhoods: neural-fingerprint, circular-fingerprint
 graph_filters.py a polynomial of the graph's operator in a small network: sgc, appnp, gpr-gnn and kin
 graph_hypergraphs.py  nodes and their hyperedges: hgnn
 graph_networks.py  message passing on nodes: gcn, sage, gat, gin-nodes, pna-nodes, sir-gcn-nodes

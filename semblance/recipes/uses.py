@@ -29,6 +29,7 @@ NOTHING: frozenset[str] = frozenset()
 USES: dict[str, frozenset[str]] = {
     "appnp": STRONG,
     "cheb-net": STRONG,
+    "circular-fingerprint": DIRECTED,
     "connection-sheaf": NOTHING,
     "dagnn": STRONG,
     "deepwalk": STRONG,
@@ -50,6 +51,7 @@ USES: dict[str, frozenset[str]] = {
     "lightgcn": DIRECTED,
     "matrix-factorisation": DIRECTED,
     "mlp": NOTHING,
+    "neural-fingerprint": DIRECTED,
     "neural-sheaf-diffusion": NOTHING,
     "node2vec": STRONG,
     "opt-basis-gnn": STRONG,

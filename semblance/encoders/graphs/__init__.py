@@ -10,6 +10,7 @@ inputs.py        the first linear map, of dense features or of sparse bags of wo
 cooccurrence.py  who is met near whom, as a matrix given or implied, and its factors
 drawn.py         random features of nodes, and the mean over their draws
 edge_features.py features of a pair of nodes
+fingerprints.py  molecules as histograms over neighbourhoods, hashed or learned
 graphlets.py     how often two nodes sit together in small subgraphs, by where in them
 graphlet_counts.py  the counting of it
 held_out.py      how well embeddings tell labels: what solvers choose settings by
@@ -71,6 +72,10 @@ __getattr__, __dir__, __all__ = lazy(
         "RandomProjection": "projection",
         "orbit_adjacencies": "graphlets",
         "edge_features": "edge_features",
+        "Circular": "fingerprints",
+        "Fingerprint": "fingerprints",
+        "fragments": "fingerprints",
+        "tanimoto": "fingerprints",
         "Drawn": "drawn",
         "Averaged": "drawn",
     },
