@@ -13,6 +13,7 @@ lift.py              a loss of embeddings becomes an objective of items or of vi
 links.py             what is related shall score higher than what is not
 neighbours.py        who is near whom in the data
 of_nodes.py          targets of the nodes within graphs, alone or with targets of the graphs
+penalised.py         what an encoder asks for beside the task, added to the loss
 pretext.py           change the input, and predict from the changed input what was done to it
 projector.py         the small perceptron between an embedding and the space where an objective compares
 regress.py           squared error of predicted numbers
@@ -37,6 +38,7 @@ __getattr__, __dir__, __all__ = lazy(
         "CrossEntropy": "classify",
         "Episode": "clusters",
         "OfNodes": "of_nodes",
+        "Penalised": "penalised",
         "Pretext": "pretext",
         "Change": "pretext",
         "SquaredError": "regress",

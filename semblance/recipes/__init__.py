@@ -7,6 +7,7 @@ cascade.py       features learned without labels, then questions to people about
 catalogue.py     the catalogue's table as shipped
 contrast.py      who counts as a neighbour, and among how many one is chosen: simclr, supcon and kin
 frozen.py        a net learns some labels, then a linear machine on its frozen features answers
+graph_coarsening.py  whole graphs made smaller between layers: sparse-hierarchical, diff-pool
 graph_cells.py   numbers and classes of cell complexes: cw-cnn, cw-at
 graph_deep_filters.py  filters that look far, or along edges and against them: dagnn, dgmlp, lazy-gnn, faber-net
 graph_drawn.py   message passing from random features: rni

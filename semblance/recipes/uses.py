@@ -36,6 +36,7 @@ USES: dict[str, frozenset[str]] = {
     "dgmlp": STRONG,
     "dir-resolv-net": STRONG,
     "faber-net": STRONG,
+    "diff-pool": STRONG,
     "fastrp": STRONG,
     "favard-gnn": STRONG,
     "gat": DIRECTED,
@@ -64,6 +65,7 @@ USES: dict[str, frozenset[str]] = {
     "sheaf-network": frozenset({"signed"}),
     "sir-gcn": DIRECTED,
     "sir-gcn-nodes": DIRECTED,
+    "sparse-hierarchical": STRONG,
     "wl-subtree": DIRECTED,
 }
 

@@ -4,6 +4,7 @@ aggregators.py   a neighbourhood's messages as one or several summaries
 attending.py     static attention as one compiled step
 attention.py     how much a node takes from each neighbour, scored from both
 bases.py         polynomials of an operator: Chebyshev's, Bernstein's, learned, optimal for the features
+coarsen.py       a graph made smaller between its layers, and read at every size
 contextual.py    messages that depend on who listens
 holomorphic.py   filters along the edges of a directed graph and against them; functions of its operator
 inputs.py        the first linear map, of dense features or of sparse bags of words
@@ -71,6 +72,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Singular": "cooccurrence",
         "RandomProjection": "projection",
         "orbit_adjacencies": "graphlets",
+        "Coarsened": "coarsen",
         "edge_features": "edge_features",
         "Circular": "fingerprints",
         "Fingerprint": "fingerprints",
