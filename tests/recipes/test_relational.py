@@ -18,7 +18,6 @@ EXCUSED = {
     "matrix-factorisation": BY_NUMBER,
     "fastrp": DRAWN,
     "star-fastrp": DRAWN,
-    "fastrp": {"renumbered": "every node has random directions of its own, drawn in the order of numbers"},
     "rni": {"renumbered": "a node's draws follow its place in its graph"},
     "node2vec": SOLVED,
     "deepwalk": SOLVED,
