@@ -1,11 +1,11 @@
 """LazyGNN: a far look at the price of a short one, by going on from where the last iteration ended.
 
 Accuracy: Cora and Citeseer, public splits; LazyGNN with one step an iteration against APPNP of 10 steps and of one: the
-same network with batch norm, restart, epochs and code, read at the epoch of best validation accuracy. What is renewed (beta,
-gamma) is chosen among nine pairs by the validation accuracy of both graphs under a seed that is not judged. Products: calls of
-the compiled sparse product in one training step, forward and backward. Exact, on Cora: frozen weights, beta = gamma = 0,
-300 iterations of one step, the true Z and gradient by a sparse solver, float64; three training steps on the whole graph
-beside three on a single block.
+same network with batch norm, restart, epochs and code, read at the epoch of best validation accuracy. What is renewed
+(beta, gamma) is chosen among nine pairs by the validation accuracy of both graphs under a seed that is not judged.
+Products: calls of the compiled sparse product in one training step, forward and backward. Exact, on Cora: frozen
+weights, beta = gamma = 0, 300 iterations of one step, the true Z and gradient by a sparse solver, float64; three
+training steps on the whole graph beside three on a single block.
 """
 
 from __future__ import annotations
