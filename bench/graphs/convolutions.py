@@ -8,7 +8,6 @@ two steps add to the peak of memory. Weights are copied; PyTorch Geometric's own
 """
 
 import ctypes
-import os
 import resource
 import sys
 import time
@@ -105,8 +104,6 @@ def arm(who, name, size, kept=False, threads=1):
         libc = ctypes.CDLL(None)
         libc.mallopt(-4, 0)  # M_MMAP_MAX
         libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
-    if threads > 1:
-        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # torch's idle threads would turn on the core that ours works on
     import torch
 
     torch.set_num_threads(threads)

@@ -16,11 +16,13 @@ lanes.py      sixteen small problems side by side, as vectors for compiled code
 laplacians.py one builder of sparse PSD operators: graph, hypergraph, Hodge, any coboundary; what can be asked of them
 lent.py       buffers that survive a step, lent again when nobody holds them
 nearest.py    the k most similar of N items for each of Q queries, exactly, in memory bounded by a block
+overlap.py    common neighbours of many pairs at once, and those of one only
 pairs.py      the undirected pairs of a graph, each once
 sheaves.py    sheaves that are given: tables of restriction maps, connections
 products.py   what a sparse matrix makes of features
 rows.py       rows of floats as vector values, for compiled code
 spaces.py     what distance means, and how a raw output is brought in
+threads.py    tasks shared out to the threads on which torch works
 walks.py      random walks of first and second order, over anything that has rows of where to go
 """
 
@@ -61,6 +63,8 @@ __getattr__, __dir__, __all__ = lazy(
         "of_relations": "sheaves",
         "Pairs": "pairs",
         "pairs_of": "pairs",
+        "overlap": "overlap",
+        "neighbours_of": "overlap",
         "Group": "groups",
         "Cyclic": "groups",
         "Turns": "groups",

@@ -16,11 +16,9 @@ MOST; what is wider is passed over in blocks (`blocks`). Rows that are read must
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from functools import cache, partial
-from itertools import count, pairwise
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,6 +28,8 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
+
+from semblance.geometry.threads import share
 
 MOST = 128
 """Floats of the widest vector value: eight registers of AVX-512."""
@@ -212,25 +212,26 @@ def over_rows(
     """Call work(first, last) for ranges that cover all rows, on as many threads as torch has; `work` must release the
     interpreter. Ranges hold about equally many entries and no row is shared, so no sum depends on their number.
 
-    after: called with the same ranges when they are done: tile by tile on one thread, at once on several (it is torch's
-    work, which torch shares out itself).
+    after: called with a tile of rows when they are done, on the same thread, while they are in its cache.
     """
     rows, threads = len(start) - 1, torch.get_num_threads()
     cost = int(start[-1]) + rows
-    if threads == 1 or cost < WORTH_SHARING:
+
+    def tiles(first: int, last: int) -> None:
         if after is None:
-            work(0, rows)
+            work(first, last)
             return
-        for first in range(0, rows, TILE):
-            work(first, min(first + TILE, rows))
-            after(first, min(first + TILE, rows))
+        for at in range(first, last, TILE):
+            work(at, min(at + TILE, last))
+            after(at, min(at + TILE, last))
+
+    if threads == 1 or cost < WORTH_SHARING:
+        tiles(0, rows)
         return
     goals = np.arange(1, TASKS * threads) * (cost / (TASKS * threads))
     inner = np.searchsorted(start + np.arange(rows + 1), goals)
     bounds = [0, *inner.tolist(), rows]
-    share([partial(work, a, z) for a, z in pairwise(bounds) if a < z], threads)
-    if after is not None:
-        after(0, rows)
+    share([partial(tiles, a, z) for a, z in pairwise(bounds) if a < z], threads)
 
 
 def over_columns(columns: int, work: Callable[[int, int], None]) -> None:
@@ -241,26 +242,3 @@ def over_columns(columns: int, work: Callable[[int, int], None]) -> None:
         return
     bounds = [columns * t // threads // LINE * LINE for t in range(threads)] + [columns]
     share([partial(work, a, z) for a, z in pairwise(bounds)], threads)
-
-
-def share(tasks: Sequence[Callable[[], None]], threads: int) -> None:
-    """Run tasks on so many threads, this one included; whoever is free takes the next."""
-    following = count()
-
-    def take() -> None:
-        while (number := next(following)) < len(tasks):
-            tasks[number]()
-
-    helpers = [_pool(threads).submit(take) for _ in range(threads - 1)]
-    take()
-    for helper in helpers:
-        helper.result()
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads - 1, thread_name_prefix="semblance-rows")
-
-
-if hasattr(os, "register_at_fork"):  # threads do not survive a fork: the child makes its own
-    os.register_at_fork(after_in_child=_pool.cache_clear)

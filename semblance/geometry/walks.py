@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from semblance.errors import SemblanceError, unknown
 from semblance.geometry.graph import Graph
-from semblance.geometry.rows import share
+from semblance.geometry.threads import share
 
 Array = NDArray[Any]
 

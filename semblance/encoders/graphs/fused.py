@@ -10,6 +10,7 @@ ReLU; what is large is lent (`geometry.lent`).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,8 @@ from torch.autograd.function import once_differentiable
 from semblance.geometry.graph import Rows
 from semblance.geometry.lent import Lender, lender_of
 from semblance.geometry.products import Factors, summed
-from semblance.geometry.rows import TILE, blocks
+from semblance.geometry.rows import TASKS, TILE, WORTH_SHARING, blocks
+from semblance.geometry.threads import share
 
 
 def propagated(
@@ -114,26 +116,29 @@ def product_padded(x: Tensor, weight: Tensor, lender: Lender) -> Tensor:
 def back_through(
     g: Tensor, out: Tensor | None, sums: Tensor, weight: Tensor, lender: Lender, wanted: bool, biased: bool
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Gradients of out = f( sums W^T + b ) for W, b and (if wanted) the sums, tile by tile."""
-    g = g.contiguous()
-    rows = len(g)
-    step = (
-        TILE if torch.get_num_threads() == 1 else max(rows, 1)
-    )  # several threads meet after every operation: few of them
-    of_weight, of_bias = torch.zeros_like(weight), torch.zeros(len(weight))
+    """Gradients of out = f( sums W^T + b ) for W, b and (if wanted) the sums, tile by tile, on as many threads as torch
+    has."""
+    g, rows = g.contiguous(), len(g)
+    threads = torch.get_num_threads()
+    parts = 1 if threads == 1 or rows * weight.numel() < WORTH_SHARING * 64 else TASKS * threads
+    of_weights, of_biases = torch.zeros(parts, *weight.shape), torch.zeros(parts, len(weight))
     of_sums = lender.lend(rows, weight.shape[1]) if wanted else None
-    tile = lender.lend(min(step, rows), len(weight)) if out is not None else None
-    for first in range(0, rows, step):
-        last = min(first + step, rows)
-        part = g[first:last]
-        if out is not None and tile is not None:
-            part = bent(part, out[first:last], tile[: last - first])
-        of_weight.addmm_(part.T, sums[first:last])
-        if biased:
-            of_bias += part.sum(0)
-        if of_sums is not None:
-            torch.mm(part, weight, out=of_sums[first:last])
-    return of_weight, of_bias if biased else None, of_sums
+    tiles = lender.lend(parts, min(TILE, rows), len(weight)) if out is not None else None
+
+    def work(part: int) -> None:
+        for first in range(rows * part // parts, rows * (part + 1) // parts, TILE):
+            last = min(first + TILE, rows * (part + 1) // parts)
+            tile = g[first:last]
+            if out is not None and tiles is not None:
+                tile = bent(tile, out[first:last], tiles[part, : last - first])
+            of_weights[part].addmm_(tile.T, sums[first:last])
+            if biased:
+                of_biases[part] += tile.sum(0)
+            if of_sums is not None:
+                torch.mm(tile, weight, out=of_sums[first:last])
+
+    share([partial(work, part) for part in range(parts)], min(threads, parts))
+    return of_weights.sum(0), of_biases.sum(0) if biased else None, of_sums
 
 
 def masked(g: Tensor, out: Tensor | None, lender: Lender, biased: bool) -> tuple[Tensor, Tensor | None]:
