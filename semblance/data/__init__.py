@@ -37,6 +37,7 @@ node_tables.py  a table of nodes beside a file of edges
 pictures.py    any file pillow reads, or an array -> uint8 [C, H, W] of the asked size
 plugged.py     domains of other packages: loaders for kinds of files that ours do not read
 prepare.py     from stored units to what encoders read, x -> (x - mean) / std per channel or column
+regular_graphs.py  graphs whose nodes all look alike to colour refinement, rings that ask about both sides
 relate.py      what every loader of graphs does once it has a structure, features and labels
 relational.py  units that are related: nodes, graphs, cells, with what relates them
 samplers.py    which units stand together in a batch

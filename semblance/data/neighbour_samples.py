@@ -122,9 +122,17 @@ def blocks(graph: Graph, count: int, seed: int = 0) -> np.ndarray:
     to at most V / count nodes each, rounded up; what none of them reaches fills those that have room."""
     if not 1 <= count <= graph.num_nodes:
         raise SemblanceError(f"{count} blocks are asked for and there are {graph.num_nodes} nodes: give 1 to that many")
+    alone = np.zeros(graph.num_nodes, np.int64)
+    return grown(graph, np.random.default_rng(seed).permutation(graph.num_nodes)[:count], alone)
+
+
+def grown(graph: Graph, first: np.ndarray, member: np.ndarray) -> np.ndarray:
+    """int64 [V]: the partition whose block b grows from node first[b]; member [V] is the graph of every node, of which each
+    has a first node, those of the first graph in front. A block of k in a graph of n nodes holds at most n / k."""
+    sizes = np.bincount(member)
+    most = -(-sizes // np.maximum(np.bincount(member[first], minlength=len(sizes)), 1))
     rows, columns = graph.rows(), graph.columns()
-    first = np.random.default_rng(seed).permutation(graph.num_nodes)[:count]
-    return _grow(rows.start, rows.index, columns.start, columns.index, first)
+    return _grow(rows.start, rows.index, columns.start, columns.index, first, member, most)
 
 
 def _check(dataset: Any) -> None:
@@ -243,20 +251,31 @@ def _induced(start, index, order, nodes):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _grow(start, index, other_start, other_index, first):  # type: ignore[no-untyped-def]
+def _grow(start, index, other_start, other_index, first, member, most):  # type: ignore[no-untyped-def]
     size, count = len(start) - 1, len(first)
-    most = (size + count - 1) // count
     block, filled = np.full(size, np.int64(-1)), np.ones(count, np.int64)
-    queue, head = np.empty((count, most), np.int64), np.zeros(count, np.int64)
+    queue, head = (
+        np.zeros(count + 1, np.int64),
+        np.zeros(count, np.int64),
+    )  # where its nodes begin; which is looked at
+    room, begin = (
+        np.empty(count, np.int64),
+        np.full(len(most), np.int64(count)),
+    )  # of a block; of a graph, its first block
+    for b in range(count):
+        room[b] = most[member[first[b]]]
+        queue[b + 1] = queue[b] + room[b]
+        begin[member[first[b]]] = min(begin[member[first[b]]], b)
+    held = np.empty(queue[count], np.int64)
     at = np.zeros(count, np.int64)  # how many neighbours of the head are seen
     for b in range(count):
-        block[first[b]], queue[b, 0] = b, first[b]
+        block[first[b]], held[queue[b]] = b, first[b]
     left, moved = size - count, True
     while left > 0 and moved:
         moved = False
         for b in range(count):
-            while filled[b] < most and head[b] < filled[b]:
-                v = queue[b, head[b]]
+            while filled[b] < room[b] and head[b] < filled[b]:
+                v = held[queue[b] + head[b]]
                 into, out = start[v + 1] - start[v], other_start[v + 1] - other_start[v]
                 if at[b] == into + out:
                     head[b] += 1
@@ -266,16 +285,17 @@ def _grow(start, index, other_start, other_index, first):  # type: ignore[no-unt
                 u = index[start[v] + p] if p < into else other_index[other_start[v] + p - into]
                 at[b] += 1
                 if block[u] < 0:
-                    block[u], queue[b, filled[b]] = b, u
+                    block[u], held[queue[b] + filled[b]] = b, u
                     filled[b] += 1
                     left -= 1
                     moved = True
                     break
-    b = 0
     for v in range(size):
         if block[v] < 0:
-            while filled[b] >= most:
+            b = begin[member[v]]
+            while filled[b] >= room[b]:
                 b += 1
+            begin[member[v]] = b
             block[v] = b
             filled[b] += 1
     return block

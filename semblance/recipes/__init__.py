@@ -11,14 +11,19 @@ graph_coarsening.py  whole graphs made smaller between layers: sparse-hierarchic
 graph_cells.py   numbers and classes of cell complexes: cw-cnn, cw-at
 graph_deep_filters.py  filters that look far, or along edges and against them: dagnn, dgmlp, lazy-gnn, faber-net
 graph_drawn.py   message passing from random features: rni
+graph_energies.py  hypergraph networks that descend an energy: phenomnn, phenomnn-simple
+graph_expanded.py  any method of graphs on a hypergraph's pairs: clique-expanded
 graph_fingerprints.py  molecules as histograms over neighbourhoods: neural-fingerprint, circular-fingerprint
 graph_filters.py a polynomial of the graph's operator in a small network: sgc, appnp, gpr-gnn and kin
 graph_hypergraphs.py  nodes and their hyperedges: hgnn
+graph_links.py   a learned score of pairs of nodes: ncn, ncnc
 graph_networks.py  message passing on nodes: gcn, sage, gat, gin-nodes, pna-nodes, sir-gcn-nodes
+graph_patches.py  whole graphs cut into patches whose tokens are mixed: graph-mixer, graph-vit
 graph_pooled.py   message passing on whole graphs: gin, pna, sir-gcn
 graph_samples.py  networks that learn from parts of a graph: sage-sampled, gcn-clustered
 graph_readouts.py  answers of whole graphs through a hidden layer
 graph_sheaves.py  diffusion over sheaves: neural-sheaf-diffusion, connection-sheaf, sheaf-network
+graph_sheaf_filters.py  propagation along a sheaf: sheaf-appnp
 graph_unlabelled.py  graphs and hypergraphs without labels, without learning: wl-subtree, star-fastrp
 graph_walks.py   who is met near whom, as a vector for every node: deepwalk, node2vec, fastrp, graphlet-orbits
 hopfield.py      retrieval of stored patterns as an encoder: bags, words with motifs, small tables
@@ -28,6 +33,7 @@ plugged.py       recipes of other packages, by entry points
 pretext.py       a task that the data sets itself, whose features are kept
 prototypes.py    tasks of a few support items, the nearest mean answers
 recommender.py   links and items from who is linked to whom: lightgcn, matrix-factorisation, graph-autoencoder
+recommender_sheaf.py  links and items over a learned sheaf: sheaf4rec
 registry.py      `@recipe`, the table that is read without torch, settings and their check
 rows.py          a row of the table of recipes, and tables on disk
 supervised.py    a backbone, a linear head, cross-entropy

@@ -16,8 +16,10 @@ ONE_MESH = {"gradients": "the units are vertices, and what the last layer tells 
 EXCUSED = {
     "lightgcn": BY_NUMBER,
     "matrix-factorisation": BY_NUMBER,
+    "sheaf4rec": BY_NUMBER,
     "fastrp": DRAWN,
     "star-fastrp": DRAWN,
+    "graph-mixer": {"renumbered": "where a graph is cut, and which patch is which, follows its numbering"},
     "rni": {"renumbered": "a node's draws follow its place in its graph"},
     "node2vec": SOLVED,
     "deepwalk": SOLVED,

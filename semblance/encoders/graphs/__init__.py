@@ -18,9 +18,14 @@ held_out.py      how well embeddings tell labels: what solvers choose settings b
 projection.py    powers of the walk matrix on a very sparse random matrix
 entrance.py      the first state of a node, a linear map of its features
 fused.py         a sum over neighbours, a linear map, a bias and a ReLU as one step
+layered.py       layers one after the other, and a mix of all their states
 lazy.py          propagation spread over the iterations of training, with a memory of every node
 message.py       messages linear in their source: convolution, sum, GraphSAGE
+mixing.py        tokens of one graph tell each other what they know, whatever their distance
+normed.py        layer norm of what a layer answers
 operators.py     a graph as a sparse matrix that moves features
+patched.py       a graph as tokens, one a patch, that are mixed as those of an image
+positions.py     where a node is: returns of walks, entries of eigenvectors
 principal.py     several aggregators, each scaled by the degree
 propagate.py     filters: a polynomial of an operator, before or after a small network
 readout.py       one vector of a graph from the states of its nodes
@@ -30,6 +35,7 @@ scaled.py        a map of summaries scaled by the degree
 statistics.py    several summaries of linear messages in one pass
 smoothing.py     where propagation ends, and filters that stop at every node by itself
 stack.py         layers over one graph, initial features, and what a node or a graph is in the end
+substructures.py a graph as a bag of pieces that overlap, each a graph of its own
 transform.py     linear maps and ReLUs on every node, plain, residual or dense
 subtrees.py      a graph as the counts of its nodes' neighbourhood trees, without learning
 table.py         a vector of its own for every node
@@ -57,6 +63,10 @@ __getattr__, __dir__, __all__ = lazy(
         "operator_of": "operators",
         "Filter": "propagate",
         "Propagation": "propagate",
+        "Patched": "patched",
+        "patches": "substructures",
+        "Positions": "positions",
+        "Layered": "layered",
         "LazyPropagation": "lazy",
         "BothWays": "holomorphic",
         "NodeAdaptive": "smoothing",
