@@ -7,22 +7,29 @@ block_kernels.py compiled products of block operators with rows of features
 block_rows.py blocks times rows, as vectors for compiled code
 blocks.py     a sheaf's Laplacian as blocks, through which gradients go
 connections.py frames by local PCA, transports between them, holonomy, vector diffusion maps
+expansions.py the graphs that a hypergraph can be read as: pairs, star, memberships
 graph.py      nodes and edges, grouped by either end
 groups.py     finite groups that act on images, as numbered elements
 hypergraph.py nodes and hyperedges, grouped by either side
+distortion.py how well points keep the distances that they stand for
 cross_entropy.py  the loss of many short rows of logits, in one pass
 kept.py       what is computed of a structure once
 lanes.py      sixteen small problems side by side, as vectors for compiled code
 laplacians.py one builder of sparse PSD operators: graph, hypergraph, Hodge, any coboundary; what can be asked of them
 lent.py       buffers that survive a step, lent again when nobody holds them
+manifolds.py  spaces that gradients go through: flat, round, hyperbolic, products
+metric_embedding.py points whose distances match given ones, by gradients
 nearest.py    the k most similar of N items for each of Q queries, exactly, in memory bounded by a block
 overlap.py    common neighbours of many pairs at once, and those of one only
 pairs.py      the undirected pairs of a graph, each once
 sheaves.py    sheaves that are given: tables of restriction maps, connections
 products.py   what a sparse matrix makes of features
 rows.py       rows of floats as vector values, for compiled code
+scaling.py    points from all their distances by one eigendecomposition, flat and hyperbolic
 spaces.py     what distance means, and how a raw output is brought in
 threads.py    tasks shared out to the threads on which torch works
+tree_embedding.py trees built into hyperbolic space, in as many digits as they need
+trees.py      trees that stand for a graph
 walks.py      random walks of first and second order, over anything that has rows of where to go
 """
 
@@ -37,11 +44,22 @@ __getattr__, __dir__, __all__ = lazy(
         "PoincareBall": "spaces",
         "space_named": "spaces",
         "nearest": "nearest",
+        "Manifold": "manifolds",
+        "manifold_named": "manifolds",
+        "Points": "metric_embedding",
+        "Encoded": "metric_embedding",
+        "Tree": "trees",
+        "spanning_tree": "trees",
+        "place": "tree_embedding",
+        "classical": "scaling",
+        "hyperbolic": "scaling",
         "Graph": "graph",
         "Rows": "graph",
         "joined": "graph",
         "spread": "products",
         "cross_entropy": "cross_entropy",
+        "clique": "expansions",
+        "line": "expansions",
         "Hypergraph": "hypergraph",
         "Moves": "walks",
         "moves": "walks",

@@ -4,6 +4,7 @@
     sum           x (+) y = ((1 + 2c<x,y> + c|y|^2) x + (1 - c|x|^2) y) / (1 + 2c<x,y> + c^2 |x|^2 |y|^2)
     exp0, log0    between the tangent space at 0, any vector, and the ball: tanh(sqrt(c)|v|) v / (sqrt(c)|v|), and back
     lift          onto the hyperboloid, (g, s) = (1 + c|x|^2, 2x) / (1 - c|x|^2), where g^2 - c|s|^2 = 1; `lower` undoes it
+    move          the exponential map at x, x (+) tanh(sqrt(c)|v| / (1 - c|x|^2)) v / (sqrt(c)|v|)
     midpoint      lower(mean of lift): the Einstein midpoint, sum g_i k_i / sum g_i of Klein coordinates k = s / g
 
 Near 0 the distance is twice the Euclidean one. It is written with asinh of a ratio, equal to acosh and artanh forms, which
@@ -16,8 +17,12 @@ al. 2020, arXiv:1904.02239 (midpoints of classes).
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import torch
 from torch import Tensor
+
+Array = TypeVar("Array", Tensor, Any)
 
 EDGE = 1e-3
 """Points keep this share of the radius away from the edge: nearer to it float32 loses what tells them apart. The furthest
@@ -43,17 +48,33 @@ def log0(x: Tensor, c: float) -> Tensor:
     return x * (length.atanh() / length)
 
 
-def moebius_sum(x: Tensor, y: Tensor, c: float) -> Tensor:
-    """[..., d], [..., d] -> [..., d]."""
-    xy, xx, yy = ((a * b).sum(-1, keepdim=True) for a, b in ((x, y), (x, x), (y, y)))
+def moebius_sum(x: Array, y: Array, c: float) -> Array:
+    """[..., d], [..., d] -> [..., d]; tensors, or NumPy arrays of any numbers (`tree_embedding` has long ones)."""
+    xy, xx, yy = ((a * b).sum(axis=-1, keepdims=True) for a, b in ((x, y), (x, x), (y, y)))  # type: ignore[call-overload]
     return ((1 + 2 * c * xy + c * yy) * x + (1 - c * xx) * y) / (1 + 2 * c * xy + c**2 * xx * yy)
 
 
 def distances(x: Tensor, y: Tensor, c: float) -> Tensor:
     """[Q, d], [N, d] -> [Q, N]; where two are equal the gradient is 0."""
     gap = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
-    to_edge = (1 - c * (x * x).sum(1))[:, None] * (1 - c * (y * y).sum(1))
+    return _stretched(gap, (1 - c * (x * x).sum(1))[:, None] * (1 - c * (y * y).sum(1)), c)
+
+
+def between(x: Tensor, y: Tensor, c: float) -> Tensor:
+    """[..., d], [..., d] -> [...], from each x to its own y; where two are equal the gradient is 0."""
+    gap = torch.linalg.vector_norm(x - y, dim=-1)
+    return _stretched(gap, (1 - c * (x * x).sum(-1)) * (1 - c * (y * y).sum(-1)), c)
+
+
+def _stretched(gap: Tensor, to_edge: Tensor, c: float) -> Tensor:
     return 2 / c**0.5 * torch.asinh(c**0.5 * gap * to_edge.rsqrt())
+
+
+def move(x: Tensor, v: Tensor, c: float) -> Tensor:
+    """Points [..., d] and tangent vectors at them -> where the geodesic that leaves x along v is after time 1."""
+    length = torch.linalg.vector_norm(v, dim=-1, keepdim=True).clamp_min(torch.finfo(v.dtype).tiny)
+    far = (c**0.5 * length / (1 - c * (x * x).sum(-1, keepdim=True))).tanh()
+    return inside(moebius_sum(x, v * (far / (c**0.5 * length)), c), c)
 
 
 def lift(x: Tensor, c: float) -> Tensor:

@@ -10,6 +10,7 @@ frozen.py        a net learns some labels, then a linear machine on its frozen f
 graph_coarsening.py  whole graphs made smaller between layers: sparse-hierarchical, diff-pool
 graph_cells.py   numbers and classes of cell complexes: cw-cnn, cw-at
 graph_deep_filters.py  filters that look far, or along edges and against them: dagnn, dgmlp, lazy-gnn, faber-net
+graph_distances.py points whose distances are the graph's: hyperbolic-tree, h-mds, distance-points
 graph_drawn.py   message passing from random features: rni
 graph_energies.py  hypergraph networks that descend an energy: phenomnn, phenomnn-simple
 graph_expanded.py  any method of graphs on a hypergraph's pairs: clique-expanded

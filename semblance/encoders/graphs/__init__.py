@@ -26,6 +26,7 @@ normed.py        layer norm of what a layer answers
 operators.py     a graph as a sparse matrix that moves features
 patched.py       a graph as tokens, one a patch, that are mixed as those of an image
 positions.py     where a node is: returns of walks, entries of eigenvectors
+placed.py        nodes so placed that the distances in the graph are kept
 principal.py     several aggregators, each scaled by the degree
 propagate.py     filters: a polynomial of an operator, before or after a small network
 readout.py       one vector of a graph from the states of its nodes
@@ -81,6 +82,7 @@ __getattr__, __dir__, __all__ = lazy(
         "SkipGram": "cooccurrence",
         "Singular": "cooccurrence",
         "RandomProjection": "projection",
+        "Placed": "placed",
         "orbit_adjacencies": "graphlets",
         "Coarsened": "coarsen",
         "edge_features": "edge_features",
