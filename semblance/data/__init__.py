@@ -4,6 +4,7 @@ arrays.py      arrays by role -> a dataset, for .npy and .npz files, arrays in m
 assemble.py    what every loader does once it has arrays, a name per unit and what is known of each
 blocks.py      a compiled loop over many rows, shared out to threads in blocks
 cells.py       meshes, oriented simplices and boundary matrices -> a complex
+community_graphs.py  graphs of communities: many edges inside, few between
 dataset.py     units with their ids, targets, attributes and splits, read by position
 decoded.py     image files -> one array of bytes, in bounded memory
 domains.py     which kind of data each input is, its default recipe, and what `rank` compares on it
@@ -20,11 +21,15 @@ graph_generators.py  graphs drawn by rules, whose targets are computed exactly
 graph_objects.py  graphs in memory: arrays by role, sparse matrices, PyG Data, networkx
 graph_blocks.py  batches that together hold every node of a graph once
 graph_splits.py  splits of nodes and graphs: published ones, folds, random ones of any shares
+hyperedge_negatives.py  sets that are no hyperedges, of the sizes of some that are
+hypergraph_views.py  the same nodes and hyperedges with something left out
+heat.py        heat on a ring of sensors, as windows of measurements
 images.py      images in a folder, with what their places, their heads and a table beside them say
 incidence.py   which node lies in which hyperedge, checked
 interactions.py  users and items as one graph, and ratings held out of it
 known_graphs.py  named sets of the relational domains
 labels.py      labels as people have them -> one of three columns of numbers
+layer_samples.py  batches of nodes with one sample of sources for all of them
 link_splits.py  hidden edges, and pairs without one, for link prediction
 load.py        whatever the user has -> a dataset, with the domain inferred and said
 map_style.py   map-style datasets of torch -> arrays by role

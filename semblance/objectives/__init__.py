@@ -1,5 +1,6 @@
 """What a representation is asked to be good at. An objective owns what trains along and is dropped afterwards.
 
+adversarial.py       embeddings spread as normal draws, as far as a discriminator can tell
 bank.py              candidates that outlive the batch
 branches.py          several views of an item, one to be told from another in feature space
 classify.py          cross-entropy of the network's own head
@@ -8,16 +9,23 @@ contrast.py          bring neighbours together, by matching two neighbour distri
 contrast_table.py    published methods as (p, kernel of q, candidates), after I-Con's
 divergences.py       between rows of two neighbour distributions: KL, total variation, Jensen-Shannon
 graph_contrast.py    contrast on a graph of the whole training set
+hyperedges.py        sets that belong together shall score higher than sets that do not
+hypergraph_contrast.py  two views of a hypergraph, at the level of nodes, hyperedges and memberships
+hypergraph_generation.py  memberships or features that are masked, told from the rest
 kernels.py           how near two learned points are
 lift.py              a loss of embeddings becomes an objective of items or of views
+likelihood.py        an encoder that says how likely a unit is shall find the training units likely
 links.py             what is related shall score higher than what is not
 neighbours.py        who is near whom in the data
+pairwise.py          links under a learned score of pairs, those asked about being out of sight
 of_nodes.py          targets of the nodes within graphs, alone or with targets of the graphs
 penalised.py         what an encoder asks for beside the task, added to the loss
 pretext.py           change the input, and predict from the changed input what was done to it
+profiles.py          from its embedding a node shall tell its neighbours
 projector.py         the small perceptron between an embedding and the space where an objective compares
 regress.py           squared error of predicted numbers
 triplets.py          an anchor is to be nearer to its like than to its unlike
+turned.py            the identity, whose gradient points the other way
 """
 
 from semblance.lazy import lazy
@@ -30,6 +38,13 @@ __getattr__, __dir__, __all__ = lazy(
         "on_views": "lift",
         "perceptron": "projector",
         "Links": "links",
+        "Adversarial": "adversarial",
+        "Likelihood": "likelihood",
+        "Rebuilt": "profiles",
+        "Pairwise": "pairwise",
+        "Hyperedges": "hyperedges",
+        "HypergraphContrast": "hypergraph_contrast",
+        "HypergraphGeneration": "hypergraph_generation",
         "Contrast": "contrast",
         "Bank": "bank",
         "Queue": "bank",

@@ -7,8 +7,11 @@ cascade.py       features learned without labels, then questions to people about
 catalogue.py     the catalogue's table as shipped
 contrast.py      who counts as a neighbour, and among how many one is chosen: simclr, supcon and kin
 frozen.py        a net learns some labels, then a linear machine on its frozen features answers
+graph_autoencoders.py  nodes from what can be rebuilt of the graph: variational and adversarial ones, sdne
 graph_coarsening.py  whole graphs made smaller between layers: sparse-hierarchical, diff-pool
+graph_cooccurrence.py  edges, features, sparse counts, as a vector for every node: line, musae, swivel
 graph_cells.py   numbers and classes of cell complexes: cw-cnn, cw-at
+graph_classics.py  further convolutions of the surveys: spectral-cnn, adaptive-gcn, nn4g, diffusion-cnn, monet and kin
 graph_deep_filters.py  filters that look far, or along edges and against them: dagnn, dgmlp, lazy-gnn, faber-net
 graph_distances.py points whose distances are the graph's: hyperbolic-tree, h-mds, distance-points
 graph_drawn.py   message passing from random features: rni
@@ -16,15 +19,22 @@ graph_energies.py  hypergraph networks that descend an energy: phenomnn, phenomn
 graph_expanded.py  any method of graphs on a hypergraph's pairs: clique-expanded
 graph_fingerprints.py  molecules as histograms over neighbourhoods: neural-fingerprint, circular-fingerprint
 graph_filters.py a polynomial of the graph's operator in a small network: sgc, appnp, gpr-gnn and kin
+graph_hypergraph_members.py  published hypergraph networks: hgnn-plus, hnhn, unigcn, unigat, all-deep-sets, all-set-transformer
+graph_hypergraph_space.py  the design space of hypergraph networks: hypergraph-network, -links, -contrast, -generation
+graph_generation.py  graphs by learning to make more of them: graph-vae, graph-rnn
 graph_hypergraphs.py  nodes and their hyperedges: hgnn
 graph_links.py   a learned score of pairs of nodes: ncn, ncnc
 graph_networks.py  message passing on nodes: gcn, sage, gat, gin-nodes, pna-nodes, sir-gcn-nodes
 graph_patches.py  whole graphs cut into patches whose tokens are mixed: graph-mixer, graph-vit
 graph_pooled.py   message passing on whole graphs: gin, pna, sir-gcn
+graph_read.py     read-outs that learn: set-to-set, sort-pool
+graph_recurrent.py  one layer applied again and again: graph-fixed-point, graph-gated, graph-steady-state
 graph_samples.py  networks that learn from parts of a graph: sage-sampled, gcn-clustered
 graph_readouts.py  answers of whole graphs through a hidden layer
 graph_sheaves.py  diffusion over sheaves: neural-sheaf-diffusion, connection-sheaf, sheaf-network
 graph_sheaf_filters.py  propagation along a sheaf: sheaf-appnp
+graph_taxonomy.py  the categories of a survey and the recipes that stand for them
+graph_temporal.py  nodes that measure something over time: graph-gru, graph-gated-time, graph-dilated-time
 graph_unlabelled.py  graphs and hypergraphs without labels, without learning: wl-subtree, star-fastrp
 graph_walks.py   who is met near whom, as a vector for every node: deepwalk, node2vec, fastrp, graphlet-orbits
 hopfield.py      retrieval of stored patterns as an encoder: bags, words with motifs, small tables

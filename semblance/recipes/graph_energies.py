@@ -1,0 +1,89 @@
+"""Hypergraph networks whose layers descend an energy, under cross-entropy.
+
+phenomnn          pairs and hyperedges are compared through learned matrices
+phenomnn-simple   they are compared as they are: every step is a weighted mean over hyperedges
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from semblance.data.dataset import Shape
+from semblance.data.relational import Whole
+from semblance.encoders.graphs.inputs import InputLinear, width_of_features
+from semblance.encoders.graphs.propagate import Propagation
+from semblance.encoders.topology.energies import EnergyDescent
+from semblance.heads.classify import Linear
+from semblance.learning.backprop import Backprop
+from semblance.objectives.classify import CrossEntropy
+from semblance.recipes.graph_networks import adam
+from semblance.recipes.registry import Recipe, Stage, recipe
+
+PAPER = "Wang et al. 2023, arXiv:2306.09623"
+DOMAINS = ("hypergraph", "graph")
+
+
+def descended(layer: Callable[[int], EnergyDescent], hidden: int, dropout: float, rule: Backprop) -> Recipe:
+    """A perceptron with one hidden layer, descent, a linear map: this file's skeleton. `layer` gets the channels."""
+
+    def encoder(shape: Shape) -> Propagation:
+        first = InputLinear(width_of_features(shape), hidden, dropout=dropout)
+        before = nn.Sequential(first, nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, hidden))
+        return Propagation(layer(hidden), hidden, before, nn.Dropout(dropout))
+
+    stage = Stage(rule=rule, objective=lambda shape: CrossEntropy(), batches=Whole())
+    return Recipe(encoder=encoder, head=lambda shape: Linear(hidden, shape.classes), stages=(stage,), memory="data")
+
+
+@recipe(entry="phenomnn", paper=PAPER, domains=DOMAINS, needs="labels")
+def phenomnn(
+    hidden: int = 64,
+    steps: int = 16,
+    clique: float = 1.0,
+    star: float = 1.0,
+    step: float = 0.0,
+    positive: str = "every",
+    dropout: float = 0.5,
+    lr: float = 0.01,
+    weight_decay: float = 5e-4,
+    epochs: int = 200,
+    patience: int = 0,
+) -> Recipe:
+    """semblance fit cocitation-cora --recipe phenomnn
+
+    clique, star   how much pairs that share a hyperedge, and hyperedges with their nodes, shall agree: 0 to 100
+    step           0: 1 / (1 + clique + star)
+    positive       where states are cut at 0: after every step, after the last, or never
+    """
+
+    def layer(channels: int) -> EnergyDescent:
+        return EnergyDescent(channels, clique, star, steps, True, step or None, positive)
+
+    return descended(layer, hidden, dropout, adam(lr, weight_decay, epochs, patience))
+
+
+@recipe(entry="phenomnn", paper=PAPER, domains=DOMAINS, needs="labels")
+def phenomnn_simple(
+    hidden: int = 64,
+    steps: int = 16,
+    clique: float = 1.0,
+    star: float = 1.0,
+    step: float = 0.0,
+    positive: str = "every",
+    dropout: float = 0.5,
+    lr: float = 0.01,
+    weight_decay: float = 5e-4,
+    epochs: int = 200,
+    patience: int = 0,
+) -> Recipe:
+    """semblance fit cocitation-cora --recipe phenomnn-simple
+
+    clique, star, step, positive   as of phenomnn
+    """
+
+    def layer(channels: int) -> EnergyDescent:
+        return EnergyDescent(channels, clique, star, steps, False, step or None, positive)
+
+    return descended(layer, hidden, dropout, adam(lr, weight_decay, epochs, patience))
