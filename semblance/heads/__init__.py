@@ -6,6 +6,7 @@ clusters.py       the answer of a network whose embedding already scores cluster
 frozen.py         a trained encoder is taken as it is, and a linear machine learns the new task from its features
 last_layer.py     scores from a last layer that needs the states of all nodes
 layer_sweep.py    which stage of a frozen encoder serves a new task best, as a report
+links.py          a score of pairs of nodes, from their states and what they have in common
 neighbours.py     the labels of the nearest stored items vote, alone or mixed with a classifier
 of_nodes.py       answers for every node of several graphs, and for the graphs
 patches.py        each patch of the query looks for its like
@@ -22,6 +23,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Linear": "classify",
         "predict_crops": "classify",
         "LastLayer": "last_layer",
+        "PairScores": "links",
         "vote": "neighbours",
         "NeighbourMix": "neighbours",
         "FrozenSVM": "frozen",
@@ -29,6 +31,7 @@ __getattr__, __dir__, __all__ = lazy(
         "LayerSweep": "layer_sweep",
         "layer_sweep": "layer_sweep",
         "EveryNode": "of_nodes",
+        "EveryNumber": "of_nodes",
         "NodesAndGraphs": "of_nodes",
         "PatchRetrieval": "patches",
         "Hidden": "perceptron",

@@ -178,7 +178,8 @@ class Model:
 
     def predict(self, data: Any) -> list[Any]:
         """What the head answers for every item, decoded: a class's name, a list of names where an item has several, a
-        number. An error for models without a head."""
+        number; of a head that scores pairs, the id of the likeliest unit to be linked next (None: linked to all). An error
+        for models without a head."""
         if self.network.head is None:
             raise SemblanceError(
                 f"recipe {self.recipe!r} has no head to predict with: use Space.classify, which asks the neighbours"
@@ -187,14 +188,38 @@ class Model:
         self.network.eval()
         device = choose_device(self.device)
         with torch.inference_mode(), autocast(device, precision_for(device, self.precision)):
-            for batch in self.batches(self.read(data)):
+            dataset = self.read(data)
+            for batch in self.batches(dataset):
                 scores = self.network(batch)
+                if self.scores_pairs:
+                    best = self.network.head.decode(scores)
+                    answers.extend(None if unit is None else dataset.ids[unit] for unit in best)
+                    continue
                 if self.shape.facts.get("several"):
                     answers.extend([self.classes[k] for k in np.flatnonzero(row)] for row in (scores > 0).cpu().numpy())
                     continue
                 decoded = self.network.head.decode(scores)
                 answers.extend(decoded.tolist() if hasattr(decoded, "tolist") else decoded)
         return [self.classes[a] if isinstance(a, int) and a < len(self.classes) else a for a in answers]
+
+    @property
+    def scores_pairs(self) -> bool:
+        """Whether the head answers about pairs of units: `pair_scores` asks it."""
+        return getattr(self.network.head, "answers", "") == "units"
+
+    def pair_scores(self, data: Any, pairs: np.ndarray) -> np.ndarray:
+        """Units at positions [2, m] -> logits [m]: whether the two of a pair are linked, by the model's own head, which
+        reads the edges of `data`."""
+        if not self.scores_pairs:
+            raise SemblanceError(f"recipe {self.recipe!r} has no head that scores pairs: ncn and ncnc do")
+        self.network.eval()
+        device = choose_device(self.device)
+        one, two = (torch.from_numpy(np.asarray(end, np.int64)) for end in pairs)
+        with torch.inference_mode(), autocast(device, precision_for(device, self.precision)):
+            (batch,) = self.batches(self.read(data))
+            states = self.network.encoder(batch)
+            found: np.ndarray = self.network.head.pairs(states, batch["graph"], one, two).float().cpu().numpy()
+        return found
 
     def header(self) -> dict[str, Any]:
         """What, beside the tensors, makes this model again."""

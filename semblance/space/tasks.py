@@ -11,7 +11,7 @@ hyperedges      without a tenth of the hyperedges    a hidden one: how many mixe
 recommendation  four fifths of every user's items    a user: NDCG of the 20 items put first            what is popular
 
 Links and hyperedges are scored by a regression over products of embeddings (analysis/links.py), learned from what was not
-hidden. `measures` holds further figures of the same answers: hits, mean reciprocal rank, precision, recall, F1.
+hidden; links of a method with a head for pairs by that head, which reads the edges that were not. `measures` holds further figures of the same answers: hits, mean reciprocal rank, precision, recall, F1.
 """
 
 from __future__ import annotations
@@ -127,6 +127,9 @@ def _links(dataset: Loaded, seed: int) -> Task:
     learn = _hidden(data, hidden.rest, "links", seed)
 
     def measures(model: Model) -> Measures:
+        if getattr(model, "scores_pairs", False):
+            positives, negatives = (model.pair_scores(learn, pairs) for pairs in asked)
+            return link_measures(positives, negatives)
         z = model.embed(learn)
         links, others, *sets = map(Sets.of_pairs, (known, taught, *asked))
         return link_measures(*learned_scores(z, links, others, (sets[0], sets[1]), seed))
