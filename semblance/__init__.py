@@ -21,6 +21,7 @@ __getattr__, __dir__, __all__ = lazy(
         "fit": "space.fit",
         "load": "space.space",
         "rank": "space.rank",
+        "compare": "space.compare",
         "wrap": "space.wrap",
         "report": "space.methods",
         "Embedder": "space.embedder",

@@ -1,18 +1,23 @@
 """What was learned, and how sure one can be of it: probes, retrieval, intervals.
 
+activations.py   what the layers of any module say of the same inputs
 agreement.py     whether groups found without labels are the labels
+comparison.py    how far two representations agree, by every measure, with intervals and beside chance
 fewshot.py       how well class means of a handful of labelled units name the others
 fine_tuning.py   what a new head makes of an encoder, kept as it is or trained along
 graph_spectrum.py what a filter does to a graph's frequencies, and the weights of a classifier behind it
+hsic.py          centred kernel alignment without a matrix of items by items
 intervals.py     how sure a mean is, and whether one row of a table is really above another
 judge.py         what an embedding is worth, in numbers with intervals, beside the raw input's
 label_curve.py   accuracy against labels per class, from one start and from another, as a report
 links.py         which units belong together: pairs and hyperedges beside those that do not exist
 memory_report.py what a memory of labelled items is worth against its size and k, and how far to trust its votes
+permutation_law.py what chance makes of an alignment, over all orders and without a draw
 probes.py        what a linear map reads from frozen embeddings
 recommendation.py whether the items a user turns to next stand first
 receptive_field.py how far a network on a graph looks, and what becomes of its nodes there
 retrieval.py     whether units of one label stand first when all others are ranked by similarity
+similarity.py    how much two representations share: CKA, SVCCA, PWCCA, Procrustes, RSA, neighbours
 uniformity.py    how an embedding uses its sphere, without labels
 """
 
@@ -22,6 +27,16 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "judge": "judge",
+        "activations": "activations",
+        "layers_named": "activations",
+        "cka": "hsic",
+        "cka_matrix": "hsic",
+        "minibatch_cka": "hsic",
+        "MEASURES": "similarity",
+        "neighbour_overlap": "similarity",
+        "comparison": "comparison",
+        "Comparison": "comparison",
+        "Law": "permutation_law",
         "fit_logistic": "probes",
         "perceptron_scores": "fine_tuning",
         "label_curve": "label_curve",

@@ -4,6 +4,7 @@ cli.py         the verbs
 asking.py      a question on stderr, an answer from stdin
 complete.py    what the shell offers after a word is begun
 compact.py     the verb `compact`
+compare.py     the verb `compare`
 data.py        the verbs of `semblance data`
 doctor.py      the verb `doctor`: versions, extras, what was chosen for this machine and why, folders
 export.py      the verb `export`
@@ -12,7 +13,10 @@ label.py       the verb `label`: votes shown, accepted or corrected
 label_cascade.py  `label --cascade`: a person answers about samples, a model does the rest
 logs.py        what the library logs, as lines on stderr
 measure.py     what `doctor --measure` times and proposes
+page/          the explorer's page as it is built from `explorer/`
 report.py      the verb `report`
+serve.py       the verb `serve`
+server/        what answers it: an HTTP interface, and the page's files
 tables.py      tables on stdout
 pictures.py    neighbours, losses and views as pictures
 upgrade.py     the verb `upgrade`

@@ -13,10 +13,12 @@ from typing import Annotated, Any
 import typer
 
 from semblance.app import compact, complete, doctor, tables
+from semblance.app import compare as comparing
 from semblance.app import data as named
 from semblance.app import export as exporting
 from semblance.app import label as labelling
 from semblance.app import report as reporting
+from semblance.app import serve as serving
 from semblance.app import upgrade as upgrading
 from semblance.app.flags import Face, at_least, run, verb
 from semblance.errors import Interrupted, SemblanceError
@@ -33,9 +35,11 @@ app = typer.Typer(
 
 app.add_typer(named.app, name="data")
 compact.add_to(app)
+comparing.add_to(app)
 doctor.add_to(app)
 exporting.add_to(app)
 reporting.add_to(app)
+serving.add_to(app)
 upgrading.add_to(app)
 labelling.add_to(app)
 

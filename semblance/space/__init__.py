@@ -3,6 +3,7 @@
 card.py        the README.md in a space's folder
 choose.py      which recipe, and does it suit the data: asked once, before anything is trained
 columns.py     what a dataset's targets and splits become in a space: columns that can be filtered by
+compare.py     what two spaces, arrays or layers of modules share
 embedder.py    a recipe as a scikit-learn estimator
 export.py      a space's items or its model as files that other programs read
 fit.py         data in, a searchable space out
@@ -38,6 +39,7 @@ __getattr__, __dir__, __all__ = lazy(
         "wrap": "wrap",
         "Embedder": "embedder",
         "rank": "rank",
+        "compare": "compare",
         "Ranking": "rank",
         "train": "training",
     },

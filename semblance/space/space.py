@@ -20,6 +20,7 @@ import pyarrow as pa
 import torch
 from torch import nn
 
+from semblance.analysis.comparison import Comparison
 from semblance.analysis.judge import judge
 from semblance.data.dataset import ArrayDataset
 from semblance.data.images import thumbnail
@@ -391,6 +392,12 @@ class Space:
         return picture.plot(self, colour, where, method, pictures, most, seed, progress)
 
     @watched
+    def compare(self, other: Any, **settings: Any) -> Comparison:
+        """How far this space and another representation of its items agree (`semblance.compare`)."""
+        from semblance.space.compare import compare  # it opens spaces itself
+
+        return compare(self, other, **settings)
+
     def evaluate(
         self, dataset: Loaded | None = None, *, progress: Callable[[int, int, str], None] | None = None
     ) -> show.Evaluation:
