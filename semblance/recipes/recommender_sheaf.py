@@ -13,7 +13,7 @@ from semblance.encoders.graphs.propagate import Weights
 from semblance.encoders.topology.diffusion import Diffusion
 from semblance.encoders.topology.sheaf import SheafLearner
 from semblance.errors import SemblanceError
-from semblance.learning.backprop import Backprop
+from semblance.learning.backprop import Apart, Backprop
 from semblance.recipes.recommender import linked
 from semblance.recipes.registry import Recipe, recipe
 
@@ -41,6 +41,7 @@ def sheaf4rec(
     batch: int = 8192,
     steps: int = 10,
     lr: float = 1e-2,
+    sheaf_lr: float = 1e-3,
     decay: float = 2e-4,
     epochs: int = 30,
 ) -> Recipe:
@@ -49,11 +50,13 @@ def sheaf4rec(
     stalk   size of a stalk; maps are numbers where it is 1, else matrices
     step    how far the states move along the Laplacian at first; 0: not at all
     start   what the maps start from: near tanh of it
+    sheaf_lr   the rate of W and of the maps; lr is that of the vectors
     """
 
     def layer() -> Layered:
         mean = [1 / (layers + 1)] * (layers + 1)
         return Layered([sheaf_step(dim, stalk, step, start) for _ in range(layers)], Weights(mean))
 
-    rule = Backprop("adam", lr=lr, schedule="constant", epochs=epochs)
+    apart = (Apart("network.encoder.layer", sheaf_lr),)
+    rule = Backprop("adam", lr=lr, schedule="constant", epochs=epochs, apart=apart)
     return linked(layer, dim, rule, batch, steps, decay)
