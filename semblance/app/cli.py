@@ -369,10 +369,14 @@ def recipes(
     ] = None,
     family: Annotated[str | None, typer.Option(help="Only a family of the catalogue, e.g. objectives.")] = None,
     state: Annotated[str | None, typer.Option(help="planned, built, shown, 'not shown' or stale.")] = None,
+    domain: Annotated[str | None, typer.Option(help="Only what learns from such data, e.g. graph.")] = None,
+    needs: Annotated[
+        list[str] | None, typer.Option(help="Only what needs exactly this, e.g. labels; 'nothing'. Repeat it.")
+    ] = None,
 ) -> None:
     """Every method of the catalogue and its state.
 
-    Example: semblance recipes --state shown
+    Example: semblance recipes --domain graph --needs nothing
     """
     from semblance.claims import states
     from semblance.errors import unknown
@@ -382,6 +386,7 @@ def recipes(
     if state is not None and state not in states.STATES:
         raise unknown("state", state, states.STATES)
     rows = [row for row in states.rows(family) if state is None or row["state"] == state]
+    rows = states.narrowed(rows, domain, needs)
     if name is not None:
         found = [{**row, **states.details(name)} for row in rows if name in (row["name"], row["entry"])]
         if not found:

@@ -15,6 +15,7 @@ import json
 from typing import Any
 
 from semblance.claims import evidence
+from semblance.errors import unknown
 from semblance.recipes import registry
 
 STATES = ("planned", "built", "shown", "not shown", "stale")
@@ -50,6 +51,23 @@ def rows(family: str | None = None) -> list[dict[str, Any]]:
     for recipe in registry.others().values():
         listed.append(_row(recipe, "built", title=recipe.paper, package=registry.package_of(recipe.name)))
     return [row for row in listed if family is None or row["family"] == family]
+
+
+def narrowed(rows: list[dict[str, Any]], domain: str | None, needs: list[str] | None) -> list[dict[str, Any]]:
+    """The rows of recipes that learn from this domain and need these things and no others (["nothing"]: none); None
+    asks for nothing. What is not built yet has neither."""
+    for kind, key, asked in (("domain", "domains", [domain] if domain else []), ("need", "needs", needs or [])):
+        known = sorted({value for row in rows for value in row[key] or ()})
+        for one in asked:
+            if one not in known and not (kind == "need" and one == "nothing"):
+                raise unknown(kind, one, known)
+    wanted = None if needs is None else set(needs) - {"nothing"}
+    return [
+        row
+        for row in rows
+        if (domain is None or domain in (row["domains"] or ()))
+        and (wanted is None or (row["needs"] is not None and set(row["needs"]) == wanted))
+    ]
 
 
 def details(name: str) -> dict[str, Any]:

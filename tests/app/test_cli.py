@@ -230,6 +230,16 @@ def test_recipes_list_the_whole_catalogue(capsys):
     assert len({row["entry"] for row in found["recipes"]} - {None}) == 356
 
 
+def test_recipes_are_narrowed_by_what_they_learn_from_and_what_they_need(capsys):
+    asked = answer(capsys, "recipes", "--domain", "graph", "--needs", "labels")["recipes"]
+    assert {"gcn", "gat"} <= {row["name"] for row in asked}
+    assert all("graph" in row["domains"] and row["needs"] == ["labels"] for row in asked)
+    free = answer(capsys, "recipes", "--domain", "graph", "--needs", "nothing")["recipes"]
+    assert {"node2vec", "fastrp"} <= {row["name"] for row in free} and all(row["needs"] == [] for row in free)
+    assert "did you mean graph" in call(capsys, "recipes", "--domain", "grap")[2]
+    assert "there are" in call(capsys, "recipes", "--needs", "lables")[2]
+
+
 def test_recipes_are_filtered_and_one_tells_its_settings(capsys):
     assert {r["family"] for r in answer(capsys, "recipes", "--family", "vision")["recipes"]} == {"vision"}
     assert {r["state"] for r in answer(capsys, "recipes", "--state", "planned")["recipes"]} == {"planned"}
