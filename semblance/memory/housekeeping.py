@@ -32,7 +32,7 @@ def sweep(space: Path, record: Record) -> None:
     """Removes files and bytes that the record does not name, and writes the copy of the recipe that people read.
 
     They were left by a writer that was killed or refused, or belong to the version before. What is derived from the
-    vectors lies in `index/` under names that begin with the generation it was derived from (`4-...`): that of
+    vectors lies in `index/` and `maps/` under names that begin with the generation it was derived from (`4-...`): that of
     another generation holds vectors that are gone.
     """
     for part in ("segments", "model"):
@@ -47,10 +47,10 @@ def sweep(space: Path, record: Record) -> None:
     for path in (space / "model").iterdir():
         if path.name != f"{record.manifest['model']}.safetensors" and path.is_file():
             path.unlink()
-    derived = space / "index"
-    for path in derived.iterdir() if derived.is_dir() else ():
-        if not path.name.startswith(f"{record.generation}-"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for derived in (space / "index", space / "maps"):
+        for path in derived.iterdir() if derived.is_dir() else ():
+            if not path.name.startswith(f"{record.generation}-"):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
     copy, text = space / "recipe.json", json.dumps(record.recipe, indent=2) + "\n"
     if record.recipe and (not copy.exists() or copy.read_text("utf-8") != text):
         write_file(copy, text.encode())

@@ -41,6 +41,7 @@ from semblance.recipes.registry import told_name
 from semblance.space import label, picture, show, tables
 from semblance.space.model import Model
 from semblance.space.progress import watched
+from semblance.space.selections import Selections
 
 log = logging.getLogger(__name__)
 Pair = tuple[np.ndarray, np.ndarray]
@@ -515,6 +516,24 @@ class Space:
         label.relabel(
             self, [ids] if isinstance(ids, str) else list(ids), [labels] if isinstance(labels, str) else labels
         )
+
+    def select(self, name: str, ids: Sequence[str] | None = None, where: str | None = None) -> list[str]:
+        """The ids of the selection of this name, without items that are gone. With `ids` or `where` it is made, or made
+        anew, first; the explorer's lasso makes them too."""
+        kept = Selections(self.path)
+        view = self.store.refresh()
+        if ids is not None or where is not None:
+            if ids is not None and where is not None:
+                raise SemblanceError("a selection is made of `ids` or of `where`, not of both")
+            chosen = view.ids(view.rows_where(where)) if ids is None else list(ids)
+            missing = sorted(set(chosen) - set(view.ids()))
+            if missing:
+                raise SemblanceError(
+                    f"{len(missing)} of {len(chosen)} ids (first {missing[0]!r}) are not in the space: see `ids`"
+                )
+            kept.keep(name, chosen)
+        there = set(view.ids())
+        return [id for id in kept.ids(name) if id in there]
 
 
 def load(path: str | Path, module: nn.Module | Model | None = None) -> Space:
