@@ -5,8 +5,10 @@ agreement.py     whether groups found without labels are the labels
 comparison.py    how far two representations agree, by every measure, with intervals and beside chance
 fewshot.py       how well class means of a handful of labelled units name the others
 fine_tuning.py   what a new head makes of an encoder, kept as it is or trained along
+graph_attribution.py what an answer on a graph owes to its features and edges, and the part that a node sees
 graph_spectrum.py what a filter does to a graph's frequencies, and the weights of a classifier behind it
 hsic.py          centred kernel alignment without a matrix of items by items
+hyperedge_spread.py how far apart the members of a hyperedge are embedded
 intervals.py     how sure a mean is, and whether one row of a table is really above another
 judge.py         what an embedding is worth, in numbers with intervals, beside the raw input's
 label_curve.py   accuracy against labels per class, from one start and from another, as a report
@@ -27,6 +29,10 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "judge": "judge",
+        "feature_gradients": "graph_attribution",
+        "edge_gradients": "graph_attribution",
+        "edge_effects": "graph_attribution",
+        "around": "graph_attribution",
         "activations": "activations",
         "layers_named": "activations",
         "cka": "hsic",

@@ -87,7 +87,7 @@ class Graph(Keeps):
             rows, columns = self.rows(), self.columns()
             if not (np.array_equal(rows.start, columns.start) and np.array_equal(rows.index, columns.index)):
                 return False
-            values = [v.cpu().numpy() for v in (self.weight, self.sign) if v is not None]
+            values = [v.detach().cpu().numpy() for v in (self.weight, self.sign) if v is not None]
             return all(np.array_equal(v[rows.order], v[columns.order]) for v in values)
 
         return self.once("symmetric", look)

@@ -237,7 +237,7 @@ def test_recipes_are_narrowed_by_what_they_learn_from_and_what_they_need(capsys)
     free = answer(capsys, "recipes", "--domain", "graph", "--needs", "nothing")["recipes"]
     assert {"node2vec", "fastrp"} <= {row["name"] for row in free} and all(row["needs"] == [] for row in free)
     assert "did you mean graph" in call(capsys, "recipes", "--domain", "grap")[2]
-    assert "there are" in call(capsys, "recipes", "--needs", "lables")[2]
+    assert "did you mean labels" in call(capsys, "recipes", "--needs", "lables")[2]
 
 
 def test_recipes_are_filtered_and_one_tells_its_settings(capsys):
