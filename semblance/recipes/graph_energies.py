@@ -11,15 +11,12 @@ from collections.abc import Callable
 from torch import nn
 
 from semblance.data.dataset import Shape
-from semblance.data.relational import Whole
-from semblance.encoders.graphs.inputs import InputLinear, width_of_features
-from semblance.encoders.graphs.propagate import Propagation
+from semblance.encoders.graphs.entrance import Entrance
+from semblance.encoders.graphs.stack import Stack
 from semblance.encoders.topology.energies import EnergyDescent
-from semblance.heads.classify import Linear
 from semblance.learning.backprop import Backprop
-from semblance.objectives.classify import CrossEntropy
-from semblance.recipes.graph_networks import adam
-from semblance.recipes.registry import Recipe, Stage, recipe
+from semblance.recipes.graph_networks import adam, scored_nodes
+from semblance.recipes.registry import Recipe, recipe
 
 PAPER = "Wang et al. 2023, arXiv:2306.09623"
 DOMAINS = ("hypergraph", "graph")
@@ -28,13 +25,11 @@ DOMAINS = ("hypergraph", "graph")
 def descended(layer: Callable[[int], EnergyDescent], hidden: int, dropout: float, rule: Backprop) -> Recipe:
     """A perceptron with one hidden layer, descent, a linear map: this file's skeleton. `layer` gets the channels."""
 
-    def encoder(shape: Shape) -> Propagation:
-        first = InputLinear(width_of_features(shape), hidden, dropout=dropout)
-        before = nn.Sequential(first, nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, hidden))
-        return Propagation(layer(hidden), hidden, before, nn.Dropout(dropout))
+    def encoder(shape: Shape) -> Stack:
+        said = (Entrance(shape, hidden, dropout), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, hidden))
+        return Stack([layer(hidden)], None, dropout=dropout, inputs=hidden, initial=nn.Sequential(*said))
 
-    stage = Stage(rule=rule, objective=lambda shape: CrossEntropy(), batches=Whole())
-    return Recipe(encoder=encoder, head=lambda shape: Linear(hidden, shape.classes), stages=(stage,), memory="data")
+    return scored_nodes(encoder, rule)
 
 
 @recipe(entry="phenomnn", paper=PAPER, domains=DOMAINS, needs="labels")

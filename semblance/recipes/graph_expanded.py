@@ -11,6 +11,8 @@ from typing import Any
 from semblance.data.dataset import Shape
 from semblance.encoders.topology.expanded import Expanded, HeadOnClique
 from semblance.errors import unknown
+from semblance.learning.backprop import Backprop
+from semblance.learning.chosen import Chosen
 from semblance.recipes.registry import Recipe, build, recipe, table
 
 WEIGHTINGS = {"plain": "clique", "count": "count-clique", "size": "size-clique"}
@@ -34,7 +36,18 @@ def clique_expanded(method: str = "gcn", weighting: str = "size") -> Recipe:
     def head(shape: Shape) -> HeadOnClique:
         return HeadOnClique(make(_pairs(shape)), how)
 
-    return replace(base, encoder=lambda shape: Expanded(base.encoder(_pairs(shape)), how), head=head)
+    stages = tuple(replace(stage, rule=_inside(stage.rule)) for stage in base.stages)
+    return replace(base, encoder=lambda shape: Expanded(base.encoder(_pairs(shape)), how), head=head, stages=stages)
+
+
+def _inside(rule: Backprop | Chosen) -> Backprop | Chosen:
+    """The rule, with what it says of the encoder's parameters said of the encoder within."""
+    if isinstance(rule, Chosen):
+        return replace(rule, rules=tuple(map(_inside, rule.rules)))  # type: ignore[arg-type]
+    apart = (
+        replace(one, prefix=one.prefix.replace("network.encoder", "network.encoder.encoder")) for one in rule.apart
+    )
+    return replace(rule, apart=tuple(apart))
 
 
 def _pairs(shape: Shape) -> Shape:
