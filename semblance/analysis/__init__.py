@@ -13,6 +13,7 @@ intervals.py     how sure a mean is, and whether one row of a table is really ab
 judge.py         what an embedding is worth, in numbers with intervals, beside the raw input's
 label_curve.py   accuracy against labels per class, from one start and from another, as a report
 links.py         which units belong together: pairs and hyperedges beside those that do not exist
+matching.py      units of one network matched to units of another: one to one, to many, many to many
 memory_report.py what a memory of labelled items is worth against its size and k, and how far to trust its votes
 permutation_law.py what chance makes of an alignment, over all orders and without a draw
 probes.py        what a linear map reads from frozen embeddings
@@ -29,6 +30,9 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "judge": "judge",
+        "match_units": "matching",
+        "sparse_map": "matching",
+        "UnitMatching": "matching",
         "feature_gradients": "graph_attribution",
         "edge_gradients": "graph_attribution",
         "edge_effects": "graph_attribution",

@@ -1,0 +1,271 @@
+"""Units of one network matched to units of another: the same inputs, a unit a neuron or a channel.
+
+    correlation   c(i, j) = E[ (x_i - m_i)(y_j - m_j) ] / (s_i s_j)
+    information   of binned activations, in bits: sees what correlation misses
+
+    one to one    semi-matching: every unit's best partner, repeats allowed; matching: the assignment of largest total
+    one to many   y_j ~ sum_i w_ij x_i, lasso over a path of penalties: how many units say what one unit says
+    many to many  spectral or agglomerative clusters of both networks' units by |correlation|, within and between
+
+A dead unit (one value for all inputs) correlates with nothing: it is listed and never matched. Rows of activations are
+inputs, or inputs times positions (`activations`, unit "position").
+
+References: Li et al. 2015 "Convergent Learning: Do different neural networks learn the same representations?"
+(arXiv:1511.07543); Kuhn 1955 (assignment); Tibshirani 1996 (lasso).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from semblance.errors import SemblanceError
+from semblance.reports import report_html, write_page
+
+Array = np.ndarray
+LONELY = 0.5
+"""A unit whose best partner correlates less than this has none."""
+
+
+def alive(x: Array) -> Array:
+    """bool [p]: which units say more than one thing."""
+    return np.asarray(np.ptp(x, 0) > 0)
+
+
+def standardised(x: Array) -> Array:
+    """float32 [n, p], columns of mean 0 and deviation 1; dead ones are 0."""
+    x = np.asarray(x, np.float64)
+    _finite(x)
+    x = x - x.mean(0)
+    deviation = x.std(0)
+    return np.divide(x, deviation, out=np.zeros_like(x), where=deviation > 0).astype(np.float32)
+
+
+def _finite(x: Array) -> None:
+    broken = int((~np.isfinite(x).all(1)).sum())
+    if broken:
+        raise SemblanceError(
+            f"activations hold NaN or infinity in {broken} of {len(x)} rows: leave these out of both sides"
+        )
+
+
+def correlations(x: Array, y: Array) -> Array:
+    """[n, p], [n, q] -> float32 [p, q], 0 where a unit is dead."""
+    if len(x) != len(y):
+        raise SemblanceError(f"{len(x)} rows and {len(y)}: give the activations of the same inputs on both sides")
+    return np.clip(standardised(x).T @ standardised(y) / len(x), -1, 1)
+
+
+def information(x: Array, y: Array, bins: int = 16) -> Array:
+    """[n, p], [n, q] -> float64 [p, q], mutual information of activations in `bins` bins of equal counts, in bits."""
+    if bins < 2:
+        raise SemblanceError(f"bins is {bins}: give 2 or more")
+    a, b = (_binned(side, bins) for side in (x, y))  # one-hot [n, units * bins]
+    joint = (a.T @ b).astype(np.float64).reshape(x.shape[1], bins, y.shape[1], bins) / len(x)
+    alone = joint.sum(3, keepdims=True) * joint.sum(1, keepdims=True)
+    ratio = np.divide(joint, alone, out=np.ones_like(joint), where=joint > 0)
+    return np.asarray((joint * np.log2(ratio)).sum((1, 3)))
+
+
+def _binned(x: Array, bins: int) -> Array:
+    edges = np.quantile(x, np.arange(1, bins) / bins, axis=0)  # [bins - 1, p]
+    at = (x[:, None] > edges).sum(1)  # [n, p]
+    return (at[..., None] == np.arange(bins)).reshape(len(x), -1).astype(np.float32)
+
+
+def semi_matching(scores: Array) -> Array:
+    """[p, q] -> int64 [p], every unit's best partner; -1 where no score is above 0."""
+    best = scores.argmax(1)
+    return np.where(scores[np.arange(len(scores)), best] > 0, best, -1)
+
+
+def matching(scores: Array) -> Array:
+    """[p, q] -> int64 [p], distinct partners of largest total score; -1 for units that find none with a score above 0."""
+    units, partners = linear_sum_assignment(scores, maximize=True)
+    found = np.full(len(scores), -1)
+    kept = scores[units, partners] > 0
+    found[units[kept]] = partners[kept]
+    return found
+
+
+def scores_of(scores: Array, partner: Array) -> Array:
+    """[p]: every unit's score with its partner, 0 where it has none."""
+    return np.where(partner >= 0, scores[np.arange(len(scores)), np.maximum(partner, 0)], 0.0)
+
+
+@dataclass(frozen=True)
+class SparseMap:
+    """Maps from all units of one network to units of another, one a penalty. weight: [penalties, p, q]; error: held-out
+    squared error of every unit, in its variances, [penalties, q]."""
+
+    penalties: Array
+    weight: Array
+    error: Array
+
+    def used(self) -> Array:
+        """int64 [penalties, q]: how many units of the first say what a unit of the second says."""
+        return np.asarray((self.weight != 0).sum(1))
+
+    def within(self, most: int) -> Array:
+        """[q]: the least held-out error of a map that uses at most so many units, 1 (the mean) where there is none."""
+        return np.asarray(np.where(self.used() <= most, self.error, 1.0).min(0))
+
+
+def sparse_map(x: Array, y: Array, penalties: Array | None = None, held_out: float = 0.3, seed: int = 0) -> SparseMap:
+    """Lasso from standardised [n, p] to standardised [n, q], fitted on a share of the rows and measured on the others.
+
+    penalties: L1 weights for errors in variances, default 5 from 0.5 to 0.01. All units share the Gram matrix of x.
+    """
+    from sklearn.linear_model import lasso_path
+
+    penalties = np.geomspace(0.5, 0.01, 5) if penalties is None else np.sort(np.asarray(penalties, float))[::-1]
+    if not (penalties > 0).all():
+        raise SemblanceError(f"the penalties {penalties.tolist()} include 0 or less: give numbers above 0")
+    a, b = (standardised(side).astype(np.float64) for side in (x, y))
+    order = np.random.default_rng(seed).permutation(len(x))
+    test, train = np.split(order, [round(held_out * len(x))])
+    if min(len(test), len(train)) < 2:
+        raise SemblanceError(
+            f"{len(x)} rows cannot be split into {held_out:.0%} and the rest: give more, or another share"
+        )
+    gram = a[train].T @ a[train]
+    weight = np.zeros((len(penalties), a.shape[1], b.shape[1]))
+    for unit in np.flatnonzero(alive(y)):
+        _, path, _ = lasso_path(
+            a[train],
+            b[train, unit],
+            alphas=penalties,
+            precompute=gram,
+            Xy=a[train].T @ b[train, unit],
+            max_iter=3000,
+            tol=1e-4,
+        )
+        weight[:, :, unit] = path.T
+    error = ((a[test] @ weight - b[test]) ** 2).mean(1)
+    return SparseMap(penalties, weight, error)
+
+
+def clusters(x: Array, y: Array, count: int, method: str = "spectral", seed: int = 0) -> tuple[Array, Array]:
+    """Cluster of every unit of either side, int64 [p] and [q]; dead units have -1. method: spectral, or average linkage."""
+    from sklearn.cluster import AgglomerativeClustering, SpectralClustering
+
+    both, live = np.concatenate([x, y], 1), np.flatnonzero(alive(np.concatenate([x, y], 1)))
+    if not 1 <= count <= len(live):
+        raise SemblanceError(f"{count} clusters of {len(live)} live units: give 1 to {len(live)}")
+    near = np.abs(correlations(both[:, live], both[:, live])).astype(np.float64)
+    if method == "spectral":
+        found = SpectralClustering(
+            count, affinity="precomputed", random_state=seed, assign_labels="kmeans"
+        ).fit_predict(near)
+    elif method == "agglomerative":
+        found = AgglomerativeClustering(count, metric="precomputed", linkage="average").fit_predict(1 - near)
+    else:
+        raise SemblanceError(f"there is no clustering {method!r}: there are spectral and agglomerative")
+    labels = np.full(both.shape[1], -1)
+    labels[live] = found
+    return labels[: x.shape[1]], labels[x.shape[1] :]
+
+
+@dataclass(frozen=True)
+class UnitMatching:
+    """The report: every unit of the first network with its partners in the second, and the interval over inputs of the
+    mean score of matched units."""
+
+    scores: Array
+    semi: Array
+    matched: Array
+    dead: tuple[Array, Array]
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        live = len(self.scores) - len(self.dead[0])
+        lonely = int((scores_of(self.scores, self.semi) < LONELY).sum()) - len(self.dead[0])
+        return (
+            f"matched units correlate {self.mean:.2f} [{self.low:.2f}, {self.high:.2f}] on average; "
+            f"{lonely} of {live} live units have no partner above {LONELY}, and {len(self.dead[0])} are dead"
+        )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a unit of the first network."""
+        best, one = scores_of(self.scores, self.semi), scores_of(self.scores, self.matched)
+        return [
+            {
+                "unit": i,
+                "best": int(a) if a >= 0 else None,
+                "score": float(s),
+                "matched": int(b) if b >= 0 else None,
+                "matched_score": float(t),
+            }
+            for i, (a, s, b, t) in enumerate(zip(self.semi, best, self.matched, one, strict=True))
+        ]
+
+    def table(self) -> Any:
+        """Columns unit, best, score, matched, matched_score."""
+        import pyarrow as pa
+
+        return pa.Table.from_pylist(self.rows())
+
+    def plot(self) -> Any:
+        """A matplotlib figure: scores in the second network's own order and in matched order, and the sorted scores."""
+        from semblance.figures import Drawn
+
+        order = np.argsort(-scores_of(self.scores, self.matched), kind="stable")
+        rest = np.setdiff1d(np.arange(self.scores.shape[1]), self.matched)
+        columns = np.concatenate([self.matched[order][self.matched[order] >= 0], rest])
+        figure = Drawn(figsize=(10, 3.4), layout="constrained")
+        plain, sorted_, curve = figure.subplots(1, 3)
+        for axes, rows, shown, title in (
+            (plain, np.arange(len(self.scores)), self.scores, "as they come"),
+            (sorted_, order, self.scores[:, columns], "matched"),
+        ):
+            image = axes.imshow(shown[rows], vmin=-1, vmax=1, cmap="RdBu_r", aspect="auto", interpolation="nearest")
+            axes.set(title=title, xlabel="units of the second", ylabel="units of the first")
+        figure.colorbar(image, ax=sorted_, label="correlation")
+        for partner, label in ((self.semi, "best partner"), (self.matched, "matched")):
+            curve.plot(np.sort(scores_of(self.scores, partner))[::-1], label=label)
+        curve.axhline(LONELY, color="0.6", linewidth=0.8)
+        curve.set(xlabel="units, best first", ylabel="correlation", ylim=(0, 1.02))
+        curve.legend(frameon=False)
+        return figure
+
+    def save(self, path: str | Path) -> None:
+        """One HTML file with sentence, table and picture."""
+        write_page(path, "Matched units", str(self), self.plot(), self.rows())
+
+    def _repr_html_(self) -> str:
+        return report_html("Matched units", str(self), self.plot(), self.rows())
+
+
+def match_units(x: Array, y: Array, draws: int = 100, seed: int = 0) -> UnitMatching:
+    """Activations [n, p], [n, q] of the same inputs -> who is whose partner. The interval draws inputs again, the partners
+    being kept."""
+    scores = correlations(x, y)
+    matched = matching(scores)
+    pairs = np.flatnonzero(matched >= 0)
+    if not len(pairs):
+        raise SemblanceError(
+            "no unit of the first correlates with any of the second: is it the same inputs in the same order?"
+        )
+    a, b = standardised(x)[:, pairs], standardised(y)[:, matched[pairs]]
+    rng, n = np.random.default_rng(seed), len(x)
+    weight = rng.multinomial(n, np.full(n, 1 / n), size=draws).astype(np.float32) / n  # [draws, n]
+    of_a, of_b, both = weight @ a, weight @ b, weight @ (a * b)
+    spread = (weight @ (a * a) - of_a**2) * (weight @ (b * b) - of_b**2)
+    again = ((both - of_a * of_b) / np.sqrt(np.maximum(spread, 1e-12))).mean(1)
+    low, high = np.quantile(again, [0.025, 0.975])
+    dead = tuple(np.flatnonzero(~alive(side)) for side in (x, y))
+    return UnitMatching(
+        scores,
+        semi_matching(scores),
+        matched,
+        (dead[0], dead[1]),
+        float(scores[pairs, matched[pairs]].mean()),
+        float(low),
+        float(high),
+    )
