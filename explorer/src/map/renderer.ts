@@ -1,0 +1,32 @@
+// What draws points. Two can: WebGL, and a plain canvas where there is none. Both are handed the same arrays.
+//
+// Neither is regl-scatterplot: regl 2.1 turns its drawing commands into code with `Function`, which a
+// content-security-policy without 'unsafe-eval' refuses (tried: EvalError), and its index and lasso want workers from blob:
+// addresses and inline styles. What remains to be written without it is one shader.
+
+import type { Camera } from "./camera";
+import { CanvasRenderer } from "./canvas";
+import type { Layers } from "./layers";
+import type { Rgb } from "../palette";
+import { GlRenderer } from "./webgl";
+
+export interface Renderer {
+  readonly kind: "webgl" | "canvas";
+  /** New places. */
+  places(x: Float32Array, y: Float32Array): void;
+  /** New colours [4n] (red, green, blue, unused) or layers. */
+  paint(colours: Uint8Array, layers: Layers): void;
+  /** Draw what was painted; size is a diameter in css pixels. */
+  draw(camera: Camera, size: number, opacity: number, background: Rgb): void;
+  resize(width: number, height: number, ratio: number): void;
+  destroy(): void;
+}
+
+/** The best renderer that this machine has. `?renderer=canvas` asks for the plain one. */
+export function makeRenderer(canvas: HTMLCanvasElement): Renderer {
+  if (new URLSearchParams(location.search).get("renderer") !== "canvas") {
+    const gl = canvas.getContext("webgl2", { alpha: false, antialias: false, depth: false, stencil: false, powerPreference: "high-performance" });
+    if (gl) return new GlRenderer(canvas, gl);
+  }
+  return new CanvasRenderer(canvas);
+}
