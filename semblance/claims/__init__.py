@@ -5,6 +5,7 @@ ledger.py           `@claim`, the rules of its parts, and the runs that keep or 
 settings.py         the data, nets, views and probes that claims share, under one name each
 signed_digits.py    digits as most trial figures of the vision catalogue used them
 graph_settings.py   what claims on whole graphs share: the same graphs with their nodes in another order
+link_settings.py    what claims on links share: edges in three parts, hit rates
 node_settings.py    what claims on embeddings of nodes share: halves of the labels, how a class is told
 states.py           the state of every recipe, as `semblance recipes` lists it
 ENTRY.py            the claim of one entry

@@ -74,7 +74,7 @@ def _merge(start, index, one, two, union, at, node, side, counting):  # type: ig
                 p += 1
             while q < stop and index[q] == u:
                 q += 1
-            if u == i or u == j or not (union or (left and right)):
+            if u in (i, j) or not (union or (left and right)):
                 continue
             if not counting:
                 node[at[m] + count] = u

@@ -10,6 +10,7 @@ loop.py          the one loop that every rule with a `step` trains through
 parts.py         network, objective, training data as batches, budget
 solve.py         what has a closed form, or a library's solver, instead of gradient steps
 survey.py        look at all training units once before learning from batches of them
+taught.py        a teacher learns, is asked once about everything, and the student learns from what it said
 watch.py         all items mapped to nearly one direction, or to a few
 workers.py       the answers of several people become one, and people are told apart by their errors
 """
@@ -30,6 +31,7 @@ __getattr__, __dir__, __all__ = lazy(
         "SolveEncoder": "solve",
         "Nothing": "solve",
         "Surveyed": "survey",
+        "Taught": "taught",
         "Cascade": "label_cascade",
         "Rules": "label_cascade",
         "judge_answers": "workers",

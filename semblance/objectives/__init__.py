@@ -7,7 +7,9 @@ classify.py          cross-entropy of the network's own head
 clusters.py          points, a few codes, and an assignment of the one to the other
 contrast.py          bring neighbours together, by matching two neighbour distributions
 contrast_table.py    published methods as (p, kernel of q, candidates), after I-Con's
+distil/              a student learns what a teacher answers
 divergences.py       between rows of two neighbour distributions: KL, total variation, Jensen-Shannon
+drawn_edges.py       edges that an encoder drew, those of nodes which came out right rewarded
 graph_contrast.py    contrast on a graph of the whole training set
 hyperedges.py        sets that belong together shall score higher than sets that do not
 hypergraph_contrast.py  two views of a hypergraph, at the level of nodes, hyperedges and memberships
@@ -38,6 +40,8 @@ __getattr__, __dir__, __all__ = lazy(
         "on_views": "lift",
         "perceptron": "projector",
         "Links": "links",
+        "StructureDistillation": "distil.structure",
+        "SoftLabels": "distil.structure",
         "Adversarial": "adversarial",
         "Likelihood": "likelihood",
         "Rebuilt": "profiles",
@@ -51,6 +55,7 @@ __getattr__, __dir__, __all__ = lazy(
         "InstanceDiscrimination": "bank",
         "Branches": "branches",
         "CrossEntropy": "classify",
+        "DrawnEdges": "drawn_edges",
         "Episode": "clusters",
         "OfNodes": "of_nodes",
         "Penalised": "penalised",

@@ -14,6 +14,8 @@ graph_cells.py   numbers and classes of cell complexes: cw-cnn, cw-at
 graph_classics.py  further convolutions of the surveys: spectral-cnn, adaptive-gcn, nn4g, diffusion-cnn, monet and kin
 graph_deep_filters.py  filters that look far, or along edges and against them: dagnn, dgmlp, lazy-gnn, faber-net
 graph_distances.py points whose distances are the graph's: hyperbolic-tree, h-mds, distance-points
+graph_distilled.py  a network that reads structure teaches one that does not: distilled, lighthgnn, vqgraph
+graph_latent.py  message passing over edges drawn from a learned metric: neural-snowflake
 graph_drawn.py   message passing from random features: rni
 graph_energies.py  hypergraph networks that descend an energy: phenomnn, phenomnn-simple
 graph_expanded.py  any method of graphs on a hypergraph's pairs: clique-expanded

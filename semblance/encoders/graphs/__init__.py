@@ -1,10 +1,12 @@
 """Encoders of graphs: states of nodes, and vectors of graphs.
 
 aggregators.py   a neighbourhood's messages as one or several summaries
+alone.py         a node by its own features, the graph never looked at
 attending.py     static attention as one compiled step
 attention.py     how much a node takes from each neighbour, scored from both
 bases.py         polynomials of an operator: Chebyshev's, Bernstein's, learned, optimal for the features
 coarsen.py       a graph made smaller between its layers, and read at every size
+codes.py         every neighbourhood as one entry of a codebook
 contextual.py    messages that depend on who listens
 holomorphic.py   filters along the edges of a directed graph and against them; functions of its operator
 hops.py          what lies so many steps away, side by side instead of summed
@@ -25,6 +27,7 @@ eigenbasis.py    filters learned over the spectrum itself
 entrance.py      the first state of a node, a linear map of its features
 fused.py         a sum over neighbours, a linear map, a bias and a ReLU as one step
 layered.py       layers one after the other, and a mix of all their states
+latent.py        edges drawn from a metric that learns
 lazy.py          propagation spread over the iterations of training, with a memory of every node
 message.py       messages linear in their source: convolution, sum, GraphSAGE
 mixture.py       messages weighted by Gaussian bumps over where a neighbour lies
@@ -108,12 +111,16 @@ __getattr__, __dir__, __all__ = lazy(
         "wl_distinguishes": "refinement",
         "subtree_kernel": "refinement",
         "Table": "table",
+        "Alone": "alone",
+        "Codes": "codes",
+        "Tokenised": "codes",
         "CoOccurrence": "cooccurrence",
         "SkipGram": "cooccurrence",
         "Singular": "cooccurrence",
         "RandomProjection": "projection",
         "EdgeSampling": "edge_sampling",
         "Placed": "placed",
+        "Latent": "latent",
         "orbit_adjacencies": "graphlets",
         "Coarsened": "coarsen",
         "edge_features": "edge_features",
