@@ -14,11 +14,29 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from semblance import __version__
-from semblance.app.server import listing, login, maps, metrics, page, problems
+from semblance.app.server import (
+    comparing,
+    facets,
+    items,
+    labelling,
+    listing,
+    login,
+    maps,
+    metrics,
+    page,
+    problems,
+    rankings,
+    searching,
+    selecting,
+    views,
+    working,
+)
 from semblance.app.server.answers import answer
+from semblance.app.server.decoding import PIXELS
 from semblance.app.server.guard import UPLOAD, Guard
 from semblance.app.server.hosts import Hosts
 from semblance.app.server.jobs import Job, Jobs
+from semblance.app.server.searching import MOST
 from semblance.app.server.spaces import Served, Spaces
 from semblance.app.server.state import Server, Us
 from semblance.app.server.tokens import Tokens
@@ -69,8 +87,10 @@ def application(
     )
     app.state.server = server
     problems.install(app)
-    for part in (router, listing, maps, login, metrics, page):
-        app.include_router(part if isinstance(part, APIRouter) else part.router)
+    parts = (listing, maps, items, facets, searching, labelling, selecting, views, comparing, working, rankings)
+    app.include_router(router)
+    for part in (*parts, login, metrics, page):  # the page last: what no other address means is its own
+        app.include_router(part.router)
     guarded = Guard(app, Hosts(host, hosts), server.tokens)
     counted = metrics.Counting(guarded, server.metrics)
     counted.server = server  # type: ignore[attr-defined]  # for who stops it
@@ -104,7 +124,7 @@ async def about(us: Us) -> Response:
     """What this server is and allows."""
     from semblance.data.named import data_list
 
-    limits = {"upload_bytes": UPLOAD, "upload_pixels": 50_000_000, "k": 1000, "page": 500}
+    limits = {"upload_bytes": UPLOAD, "upload_pixels": PIXELS, "k": MOST, "page": 500}
     sets = [row.name for row in data_list() if row.present]
     said = {"name": "semblance", "version": __version__, "read_only": us.read_only, "login": us.tokens is not None}
     return answer({**said, "domain_sets": sets, "limits": limits})

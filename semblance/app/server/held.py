@@ -45,6 +45,7 @@ class Held:
         self.ids, self.place = self._ids(before, old)
         self.arrays = _arrays(view, before, old)
         self.table = pa.table(self.arrays)
+        self._shown = pa.table({name: _told(array) for name, array in self.arrays.items()})
         same = before is not None and len(before.ids) == len(self.ids) and bool((old == np.arange(len(old))).all())
         self.order = before.order if before is not None and self.ids is before.ids else _key(self.ids)
         slots = np.ascontiguousarray(view.source.slots).tobytes()
@@ -116,8 +117,8 @@ class Held:
 
     def attributes(self, positions: Iterable[int]) -> list[dict[str, Any]]:
         """The attributes of the items at these places."""
-        chosen = self.table.take(pa.array(list(positions), pa.int64())) if self.table.num_columns else None
-        return chosen.to_pylist() if chosen is not None else [{} for _ in positions]
+        places = list(positions)
+        return self._shown.take(pa.array(places, pa.int64())).to_pylist() if self.arrays else [{} for _ in places]
 
     def _ids(self, before: Held | None, old: Ints) -> tuple[list[str], dict[str, int]]:
         if before is None:
@@ -163,6 +164,12 @@ def _arrays(view: View, before: Held | None, old: Ints) -> dict[str, pa.ChunkedA
         both = pa.chunked_array([*held.chunks, *values.chunks], field.type)
         arrays[field.name] = pa.chunked_array([both.take(pa.array(source)).combine_chunks()], field.type)
     return arrays
+
+
+def _told(array: pa.ChunkedArray) -> pa.ChunkedArray:
+    """As Python can hold it: its times have no nanoseconds."""
+    nano = pa.types.is_timestamp(array.type) and array.type.unit == "ns"
+    return array.cast(pa.timestamp("us", array.type.tz), safe=False) if nano else array
 
 
 def _key(words: list[str], content: bytes = b"") -> str:

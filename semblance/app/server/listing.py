@@ -14,10 +14,10 @@ from semblance.app.server import columns, derived
 from semblance.app.server.answers import BYTES, answer, cached
 from semblance.app.server.held import Held
 from semblance.app.server.problems import ProblemDetails
+from semblance.app.server.selecting import listed
 from semblance.app.server.spaces import Served, told
-from semblance.app.server.state import BINARY, ERRORS, Here, Us, newest, reading
+from semblance.app.server.state import BINARY, ERRORS, Here, Us, reading
 from semblance.errors import SemblanceError, unknown
-from semblance.space.selections import Selections
 
 router = APIRouter(tags=["spaces"])
 IMAGES, VECTORS = "images", "vectors"
@@ -122,7 +122,7 @@ async def space(here: Here) -> Response:
             "settings": held.view.record.recipe.get("settings", {}),
             "created": said["created"],
             "changed": said["changed"],
-            "selections": [{"name": name, "items": n} for name, n in Selections(here.path).counts().items()],
+            "selections": listed(here),
             "has": {"map": there, "curves": (here.path / "log.jsonl").is_file()},
             "error": None,
         }
@@ -214,8 +214,3 @@ async def values(
         return answer({"values": [{"value": word, "count": -count} for _, count, word in sorted(ranked)[:limit]]})
 
     return await reading(here, tell)
-
-
-async def warm(served: Served) -> None:
-    """Reads a space before anybody asks."""
-    await newest(served)

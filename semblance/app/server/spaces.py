@@ -11,6 +11,7 @@ import logging
 import re
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,6 +39,10 @@ class Served:
         self._file: tuple[int, int] | None = None
         self._held: Held | None = None
         self._asked = 0.0
+        # What belongs to the space and to no version of it: selections that may not be written, and what can be undone.
+        self.unwritten: dict[str, list[str]] = {}
+        self.changes: OrderedDict[str, Any] = OrderedDict()
+        self.noting = threading.Lock()
 
     @property
     def space(self) -> Space:
