@@ -14,6 +14,10 @@ in_turn.py       neighbours read one after the other by a recurrent unit
 inputs.py        the first linear map, of dense features or of sparse bags of words
 cooccurrence.py  who is met near whom, as a matrix given or implied, and its factors
 edge_sampling.py  skip-gram over drawn edges, of first and second order
+attributed.py    nodes by the features of those some steps away; other graphs join
+visits.py        a walk's nodes and the features around, as pairs
+sharded.py       PMI of sparse counts, shard by shard, with a bound for pairs never met
+windows.py       how often two things stand near each other in sequences
 implied.py       the matrix that skip-gram factorises, and its training with everything counted
 drawn.py         random features of nodes, and the mean over their draws
 edge_features.py features of a pair of nodes
@@ -119,6 +123,8 @@ __getattr__, __dir__, __all__ = lazy(
         "Singular": "cooccurrence",
         "RandomProjection": "projection",
         "EdgeSampling": "edge_sampling",
+        "Attributed": "attributed",
+        "Sharded": "sharded",
         "Placed": "placed",
         "Latent": "latent",
         "orbit_adjacencies": "graphlets",

@@ -6,10 +6,10 @@ One compiled pass over the walks. A pair is one piece of straight code: K + 1 pr
 sum for u in one reading of that row. The reach of each place is drawn from 1 .. window, which weighs near pairs more; the
 step falls linearly over all walks.
 
-What varies: walks, or pairs given one by one (edges, node and feature); the noise; K, window, the step; whether frequent
-places are thinned out. Walk i draws from a stream counted from (seed, i). On one thread the result is the same bits each
-time; with more, threads write into the same rows without a lock (Recht et al. 2011, HOGWILD!, arXiv:1106.5730), and bits
-differ from run to run.
+What varies: walks, or pairs given one by one (edges, node and feature), each with a strength where wished; the noise; K,
+window, the step; whether frequent places are thinned out; whether contexts are frozen, so that new rows join a space. Walk
+i draws from a stream counted from (seed, i). On one thread the result is the same bits each time; with more, threads write
+into the same rows without a lock (Recht et al. 2011, HOGWILD!, arXiv:1106.5730), and bits differ from run to run.
 
 Mikolov et al. 2013, Distributed representations of words and phrases, arXiv:1310.4546.
 """
@@ -117,15 +117,19 @@ def learn_pairs(
     pace: Pace,
     seed: int,
     first: int = 0,
+    strength: Array | None = None,
+    frozen: bool = False,
 ) -> None:
-    """The same for pairs of a row and a column, int32 [n] each, in their order; a unit of `pace` is a pair."""
+    """The same for pairs of a row and a column, int32 [n] each, in their order; a unit of `pace` is a pair. strength: [n],
+    by which a pair's step is multiplied. frozen: contexts stay as they are."""
     share, other = alias_of(noise)
     wide, held, logistic = wide_of(tables.vectors.shape[1]), (tables.vectors, tables.contexts), _logistic()
     lr, fall = pace.at(len(left))
-    chance = np.array([seed % 2**63, first, negatives, 0], np.int64)
+    chance = np.array([seed % 2**63, first, negatives, frozen], np.int64)
+    times = np.empty(0, np.float32) if strength is None else np.ascontiguousarray(strength, np.float32)
 
     def work(low: int, high: int) -> None:
-        _over_pairs(wide, *held, left, right, share, other, chance, lr, fall, logistic, low, high)
+        _over_pairs(wide, *held, left, right, times, share, other, chance, lr, fall, logistic, low, high)
 
     share_out(work, len(left), BLOCK * 1024)
 
@@ -143,9 +147,9 @@ def _logistic() -> Array:
 
 
 @njit(inline="always")
-def _pair(wide, change, met, vectors, u, contexts, target, step, lr, logistic, count):  # type: ignore[no-untyped-def]
-    """One pair: target[0] is met, target[1 : count] are noise; row u and the contexts' rows move by lr times the gradient.
-    Positions count floats."""
+def _pair(wide, change, met, vectors, u, contexts, target, step, lr, logistic, count, frozen):  # type: ignore[no-untyped-def]
+    """One pair: target[0] is met, target[1 : count] are noise; row u and, unless frozen, the contexts' rows move by lr
+    times the gradient. Positions count floats."""
     width = 4 * len(wide)
     for k in range(count):
         x = dot(wide, vectors, u, contexts, target[k])
@@ -156,9 +160,10 @@ def _pair(wide, change, met, vectors, u, contexts, target, step, lr, logistic, c
     get(wide, change, vectors, u)
     for k in range(count):
         add(wide, change, step[k], contexts, target[k])
-        get(wide, met, contexts, target[k])
-        add(wide, met, step[k], vectors, u)
-        put(wide, met, contexts, target[k], width)
+        if not frozen:
+            get(wide, met, contexts, target[k])
+            add(wide, met, step[k], vectors, u)
+            put(wide, met, contexts, target[k], width)
     put(wide, change, vectors, u, width)
 
 
@@ -192,12 +197,12 @@ def _over_walks(wide, vectors, contexts, walks, keep, share, other, chance, lr, 
                 for k in range(1, count):
                     bits, state = draw(state)
                     target[k] = width * pick(bits, share, other, 0, columns)
-                _pair(wide, change, met, vectors, walk[i], contexts, target, step, now, logistic, count)
+                _pair(wide, change, met, vectors, walk[i], contexts, target, step, now, logistic, count, False)
 
 
 @compiled
-def _over_pairs(wide, vectors, contexts, left, right, share, other, chance, lr, fall, logistic, low, high):  # type: ignore[no-untyped-def]
-    key, first, count = np.uint64(chance[0]), chance[1], chance[2] + 1
+def _over_pairs(wide, vectors, contexts, left, right, times, share, other, chance, lr, fall, logistic, low, high):  # type: ignore[no-untyped-def]
+    key, first, count, frozen = np.uint64(chance[0]), chance[1], chance[2] + 1, chance[3] > 0
     target, step = np.empty(count, np.int64), np.empty(count, np.float32)
     change, met, width = new(wide), new(wide), 4 * len(wide)
     for n in range(low, high):
@@ -207,4 +212,8 @@ def _over_pairs(wide, vectors, contexts, left, right, share, other, chance, lr, 
             bits, state = draw(state)
             target[k] = width * pick(bits, share, other, 0, len(share))
         now = np.float32(lr - fall * n)
-        _pair(wide, change, met, vectors, width * np.int64(left[n]), contexts, target, step, now, logistic, count)
+        if len(times):
+            now *= times[n]
+        _pair(
+            wide, change, met, vectors, width * np.int64(left[n]), contexts, target, step, now, logistic, count, frozen
+        )

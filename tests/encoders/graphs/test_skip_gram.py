@@ -144,6 +144,21 @@ def test_frequent_places_are_thinned_out_and_rare_ones_stay() -> None:
     np.testing.assert_array_equal(made.vectors, before)
 
 
+def test_strength_multiplies_a_pair_s_step_and_frozen_contexts_stay() -> None:
+    pair = (np.array([4], np.int32), np.array([1], np.int32), np.array([0.0, 0, 1, 0, 0]))
+    one, twice, frozen = tables(8), tables(8), tables(8)
+    before = tables(8)
+    learn_pairs(one, *pair, negatives=2, pace=Pace(2e-4), seed=0)
+    learn_pairs(twice, *pair, negatives=2, pace=Pace(1e-4), seed=0, strength=np.array([2.0]))
+    learn_pairs(frozen, *pair, negatives=2, pace=Pace(2e-4), seed=0, frozen=True)
+    np.testing.assert_array_equal(twice.vectors, one.vectors)
+    np.testing.assert_array_equal(twice.contexts, one.contexts)
+    np.testing.assert_array_equal(frozen.contexts, before.contexts)
+    # The contexts of a pair move after its vector has read them.
+    np.testing.assert_allclose(frozen.vectors, one.vectors, atol=1e-6)
+    assert (frozen.vectors[4] != before.vectors[4]).any() and (one.contexts != before.contexts).any()
+
+
 def test_a_window_of_nothing_is_refused() -> None:
     with pytest.raises(SemblanceError, match="window is 0"):
         learn_walks(tables(4), np.zeros((1, 2), np.int32), np.ones(5), window=0, negatives=1, pace=Pace(), seed=0)
