@@ -9,6 +9,7 @@ blocks.py     a sheaf's Laplacian as blocks, through which gradients go
 connections.py frames by local PCA, transports between them, holonomy, vector diffusion maps
 expansions.py the graphs that a hypergraph can be read as: pairs, star, memberships
 graph.py      nodes and edges, grouped by either end
+crossings.py  walks from state to state over what they share: cells over faces, hyperedges over nodes, back in time
 groups.py     finite groups that act on images, as numbered elements
 hypergraph.py nodes and hyperedges, grouped by either side
 distortion.py how well points keep the distances that they stand for
@@ -26,6 +27,7 @@ sheaves.py    sheaves that are given: tables of restriction maps, connections
 products.py   what a sparse matrix makes of features
 rows.py       rows of floats as vector values, for compiled code
 scaling.py    points from all their distances by one eigendecomposition, flat and hyperbolic
+snowflake.py  learned functions of a distance
 spaces.py     what distance means, and how a raw output is brought in
 threads.py    tasks shared out to the threads on which torch works
 tree_embedding.py trees built into hyperbolic space, in as many digits as they need
@@ -48,6 +50,7 @@ __getattr__, __dir__, __all__ = lazy(
         "manifold_named": "manifolds",
         "Points": "metric_embedding",
         "Encoded": "metric_embedding",
+        "Snowflake": "snowflake",
         "Tree": "trees",
         "spanning_tree": "trees",
         "place": "tree_embedding",
@@ -63,6 +66,8 @@ __getattr__, __dir__, __all__ = lazy(
         "Hypergraph": "hypergraph",
         "Moves": "walks",
         "moves": "walks",
+        "Crossings": "crossings",
+        "cross": "crossings",
         "Boundary": "cells",
         "CellComplex": "cells",
         "joined_cells": "cells",

@@ -78,7 +78,7 @@ def fit(
     generator: torch.Generator | None = None,
 ) -> float:
     """Brings module(first, second) to `target`; -> the last loss. Free points go by `rate` times their number against the
-    Riemannian gradient, everything else by Adam at `lr`. batch: pairs a step, 0 for all."""
+    Riemannian gradient, everything else by Adam at `lr`; both fall to 0. batch: pairs a step, 0 for all."""
     if not len(target):
         raise SemblanceError("no distance is known: give at least one")
     free = [part for part in module.modules() if isinstance(part, Points)]
@@ -87,6 +87,7 @@ def fit(
     adam = torch.optim.Adam(rest, lr=lr) if rest else None
     value: Any = torch.zeros(())
     for step in range(steps):
+        left = 1 - step / steps
         rows: Any = slice(None)
         if 0 < batch < len(target):
             rows = torch.randint(len(target), (batch,), generator=generator)
@@ -94,8 +95,9 @@ def fit(
         module.zero_grad(set_to_none=True)
         value.backward()
         if adam is not None:
+            adam.param_groups[0]["lr"] = lr * left
             adam.step()
         for part in free:
             # The mean over pairs makes a point's share of the gradient smaller the more points there are.
-            part.descend(rate * len(part.points) * (1 - step / steps))
+            part.descend(rate * len(part.points) * left)
     return float(value.detach())

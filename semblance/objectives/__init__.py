@@ -26,6 +26,7 @@ pretext.py           change the input, and predict from the changed input what w
 profiles.py          from its embedding a node shall tell its neighbours
 projector.py         the small perceptron between an embedding and the space where an objective compares
 regress.py           squared error of predicted numbers
+set_links.py         sets that met shall score higher, at the moment when they did, than sets that did not
 triplets.py          an anchor is to be nearer to its like than to its unlike
 turned.py            the identity, whose gradient points the other way
 """

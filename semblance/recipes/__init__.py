@@ -33,6 +33,7 @@ graph_read.py     read-outs that learn: set-to-set, sort-pool
 graph_recurrent.py  one layer applied again and again: graph-fixed-point, graph-gated, graph-steady-state
 graph_samples.py  networks that learn from parts of a graph: sage-sampled, gcn-clustered
 graph_readouts.py  answers of whole graphs through a hidden layer
+graph_set_walks.py  sets of nodes by their walks over hyperedges, backward in time: cat-walk
 graph_sheaves.py  diffusion over sheaves: neural-sheaf-diffusion, connection-sheaf, sheaf-network
 graph_sheaf_filters.py  propagation along a sheaf: sheaf-appnp
 graph_taxonomy.py  the categories of a survey and the recipes that stand for them

@@ -30,6 +30,7 @@ USES: dict[str, frozenset[str]] = {
     "adaptive-gcn": STRONG,
     "adversarial-graph-autoencoder": STRONG,
     "appnp": STRONG,
+    "cat-walk": frozenset({"timed"}),
     "cheb-net": STRONG,
     "circular-fingerprint": DIRECTED,
     "connection-sheaf": NOTHING,

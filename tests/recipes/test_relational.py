@@ -28,6 +28,7 @@ EXCUSED = {
     "sage-lstm": {"renumbered": "neighbours are read in an order that is counted from their numbers"},
     "sdne": BY_NUMBER,
     "graph-mixer": {"renumbered": "where a graph is cut, and which patch is which, follows its numbering"},
+    "cat-walk": {"renumbered": "a node's walks are drawn by its number"},
     "rni": {"renumbered": "a node's draws follow its place in its graph"},
     "node2vec": SOLVED,
     "deepwalk": SOLVED,
