@@ -49,6 +49,7 @@ samplers.py    which units stand together in a batch
 sidecar.py     what else is known of each file, joined by its name
 splits.py      which units are learned from and which are kept to judge with
 tables.py      CSV, Parquet and data frames of any library, and which of their columns is what
+timed_sets.py  sets of nodes that are asked about at a moment: will they meet?
 tu_folder.py   many graphs in the format of the TU collection
 vectors.py     arrays and tables of numbers -> float32 [N, d], every value finite
 views.py       one item as it might also have looked
@@ -83,6 +84,9 @@ __getattr__, __dir__, __all__ = lazy(
         "NeighbourSamples": "neighbour_samples",
         "NodeBlocks": "graph_blocks",
         "ClusterSamples": "neighbour_samples",
+        "TimedSets": "timed_sets",
+        "asked_of": "timed_sets",
+        "conversations": "timed_sets",
         "hide_edges": "link_splits",
         "default_recipe": "domains",
         "rank_set": "domains",

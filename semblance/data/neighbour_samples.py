@@ -44,7 +44,7 @@ class NeighbourSamples:
 
     def bind(self, dataset: RelationalDataset, rows: np.ndarray) -> NeighbourSamples:
         """Itself; an error where the data is no single graph."""
-        _check(dataset)
+        check_whole(dataset)
         return self
 
     def epoch(self, units: int, labels: np.ndarray | None, rng: np.random.Generator) -> list[np.ndarray]:
@@ -55,7 +55,7 @@ class NeighbourSamples:
         """Positions [n] -> their batch; what is drawn depends on rng alone."""
         rows = np.asarray(rows, np.int64)
         part, nodes = sampled(dataset.graph, rows, self.fan_outs, int(rng.integers(2**63)))
-        return _batch(dataset, part, nodes, rows, np.arange(len(rows)))
+        return batch_of(dataset, part, nodes, rows, np.arange(len(rows)))
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class ClusterSamples:
 
     def bind(self, dataset: RelationalDataset, rows: np.ndarray) -> BoundClusters:
         """The sampler of this graph, whose blocks are cut once and kept with it."""
-        _check(dataset)
+        check_whole(dataset)
         graph: Graph = dataset.graph
         count = max(1, round(graph.num_nodes / self.size))
         block = graph.once(("blocks", count, self.seed), lambda: blocks(graph, count, self.seed))
@@ -105,7 +105,7 @@ class BoundClusters:
         grouped = dataset.graph.rows()
         ends, edges = _induced(grouped.start, grouped.index, grouped.order, nodes)
         part = _part(dataset.graph, ends, edges, len(nodes), directed=dataset.graph.directed)
-        return _batch(dataset, part, nodes, rows, np.searchsorted(nodes, rows))
+        return batch_of(dataset, part, nodes, rows, np.searchsorted(nodes, rows))
 
 
 def sampled(graph: Graph, seeds: np.ndarray, fan_outs: tuple[int, ...], seed: int) -> tuple[Graph, np.ndarray]:
@@ -135,7 +135,8 @@ def grown(graph: Graph, first: np.ndarray, member: np.ndarray) -> np.ndarray:
     return _grow(rows.start, rows.index, columns.start, columns.index, first, member, most)
 
 
-def _check(dataset: Any) -> None:
+def check_whole(dataset: Any) -> None:
+    """An error where the data is no single graph."""
     if not isinstance(getattr(dataset, "graph", None), Graph) or not dataset.whole:
         raise SemblanceError(
             f"the data is {dataset.domain}, and neighbours are sampled of one graph: use another sampler"
@@ -150,7 +151,8 @@ def _part(graph: Graph, ends: np.ndarray, edges: np.ndarray, size: int, directed
     )
 
 
-def _batch(dataset: RelationalDataset, part: Graph, nodes: np.ndarray, rows: np.ndarray, at: np.ndarray) -> Batch:
+def batch_of(dataset: RelationalDataset, part: Graph, nodes: np.ndarray, rows: np.ndarray, at: np.ndarray) -> Batch:
+    """The batch of the units `rows`, which are nodes number `at` of a part with these nodes of the graph."""
     batch: Batch = {"index": rows, "graph": part, "nodes": torch.from_numpy(at.astype(np.int64))}
     if dataset.x is not None:
         batch["x"] = as_tensor(dataset.x[nodes])

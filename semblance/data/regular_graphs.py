@@ -3,7 +3,7 @@
 circulant           node i is joined to i - 1 and i + 1, and to i - skip and i + skip
 skip_links          circulant graphs of 41 nodes, ten skips, of which each is a class: the CSL set
 rook_and_shrikhande two strongly regular graphs of 16 nodes with equal parameters, which 3-WL cannot separate
-labelled_rings      every node has a label; two opposite nodes are marked: are their labels equal?
+labelled_rings      two opposite nodes are marked and labelled: are their labels equal?
 
 References: Murphy et al. 2019, arXiv:1903.02541 (skip links); the rings are the catalogue's own.
 """
@@ -71,17 +71,17 @@ def rook_and_shrikhande() -> tuple[Graph, Graph]:
 
 
 def labelled_rings(counts: Mapping[str, int], nodes: int = 40, values: int = 5, seed: int = 0) -> NodeTargets:
-    """x [V, values + 2]: one-hot label, first mark, second mark. `node_labels` int64 [V]: at the node with the first mark
-    whether the label of the opposite node equals its own, -1 elsewhere; in half of the rings it does."""
+    """x [V, values + 2]: one-hot label, first mark, second mark; zeros at other nodes. `node_labels` int64 [V]: at the node
+    with the first mark whether the label of the opposite node equals its own, -1 elsewhere; in half of the rings it does.
+    """
     rng = np.random.default_rng([107, 1, seed])
     total = sum(counts.values())
-    label = rng.integers(0, values, (total, nodes))
-    equal = rng.permutation(np.arange(total) % 2)
-    other = (label[:, 0] + rng.integers(1, values, total)) % values
-    label[:, nodes // 2] = np.where(equal == 1, label[:, 0], other)
+    equal, label = rng.permutation(np.arange(total) % 2), rng.integers(0, values, total)
+    other = (label + rng.integers(1, values, total)) % values
     x = np.zeros((total, nodes, values + 2), np.float32)
-    x[..., :values] = np.eye(values)[label]
-    x[:, 0, values], x[:, nodes // 2, values + 1] = 1, 1
+    x[:, 0, :values], x[:, 0, values] = np.eye(values)[label], 1
+    x[:, nodes // 2, :values] = np.eye(values)[np.where(equal == 1, label, other)]
+    x[:, nodes // 2, values + 1] = 1
     asked = np.full((total, nodes), -1)
     asked[:, 0] = equal
     graphs, one = [], both_ways(np.array(ring(range(nodes))).T, nodes)

@@ -1,6 +1,7 @@
 """Answers for every node of several graphs, alone or beside answers for the graphs themselves.
 
-EveryNode        map(x_v) for every node v of the batch
+EveryNode        map(x_v) for every node v of the batch: a class
+EveryNumber      the same: a number
 NodesAndGraphs   map(x_v) for every node, map(pool over v of x_v) for every graph
 """
 
@@ -55,3 +56,23 @@ class NodesAndGraphs(nn.Module):
         """-> the numbers of every graph."""
         found: list[list[float]] = answered[1].tolist()
         return found
+
+
+class EveryNumber(nn.Module):
+    """A number for every node of the graphs in the batch, by a linear map."""
+
+    reads = "representation"
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.map = nn.Linear(dim, 1)
+
+    def forward(self, states: Tensor, batch: Batch) -> Tensor:
+        """[V, d] -> [V]."""
+        found: Tensor = self.map(states)[:, 0]
+        return found
+
+    def decode(self, prediction: Tensor) -> list[float]:
+        """[V] -> the numbers."""
+        values: list[float] = prediction.tolist()
+        return values
