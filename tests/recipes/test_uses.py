@@ -37,7 +37,7 @@ def changes():
 def embedded(name, **known):
     rng = np.random.default_rng(2)
     signs = {"sign": torch.ones(ends().shape[1])} if "signed" in USES[name] else {}
-    several = "graph" not in RELATED[name].domains
+    several = not {"graph", "events"} & set(RELATED[name].domains)
     graph = Graph(**{"edge_index": ends(), "num_nodes": NODES, "directed": True, **signs, **known})
     if several:  # two graphs: the nodes in halves, without the edges between them
         inside = (graph.edge_index[0] < NODES // 2) == (graph.edge_index[1] < NODES // 2)

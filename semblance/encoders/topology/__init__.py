@@ -9,6 +9,7 @@ fused.py         a layer of sheaf diffusion as one step of the tape
 expanded.py      a hypergraph through the graph that it expands to
 hypergraph.py    nodes speak to their hyperedges, hyperedges to their nodes
 kernels.py       compiled passes of sheaf diffusion
+set_walks.py     a set of nodes as the walks over hyperedges that lead into its past
 sheaf_filter.py  a propagation filter over a sheaf
 sheaf.py         where a sheaf comes from: learned, given, read off the features by local PCA
 stages.py        messages from node to hyperedge and back, or along an expansion
@@ -33,6 +34,8 @@ __getattr__, __dir__, __all__ = lazy(
         "HypergraphFeatures": "features",
         "OneStage": "stages",
         "TwoStage": "stages",
+        "SetMixer": "set_walks",
+        "SetWalks": "set_walks",
         "HypergraphConvolution": "hypergraph",
         "to_hyperedges": "hypergraph",
         "to_nodes": "hypergraph",

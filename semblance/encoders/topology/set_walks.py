@@ -3,7 +3,7 @@
     walk        hyperedges e_1, e_2, ... of strictly falling times, each sharing a node with the one before; e_1 holds the
                 node that starts it (geometry/crossings.py)
     name        g(w; u)[i] = share of u's walks whose i-th hyperedge holds the node w
-    identity    of w: sum over the nodes u of the set of MLP( g(w; u) );   of a hyperedge: its nodes' identities, pooled
+    identity    of w: W2 sum_u relu( W1 g(w; u) ) over the nodes u of the set;   of a hyperedge: its nodes' ones, pooled
     step        [ identity of e_i || cos(omega (t - t_i) + phi) ],   t the moment of the question
     set         an MLP-Mixer over a walk's steps, averaged over a node's walks, pooled over the nodes of the set
 
@@ -114,7 +114,7 @@ class SetWalks(nn.Module):
             raise SemblanceError(f"{walks} walks of {length} in {dim} dimensions: give 1, 1 and 4 at least")
         self.walks, self.length, self.theta, self.law = walks, length, theta, law
         self.over, self.seed, self.dim = over, seed, dim
-        self.name = nn.Sequential(nn.Linear(length, dim), nn.ReLU(), nn.Linear(dim, dim))
+        self.name, self.identity = nn.Linear(length, dim), nn.Linear(dim, dim)
         self.members, self.nodes = (SetMixer(dim) if pooling == "set-mixer" else Mean() for _ in range(2))
         self.omega = nn.Parameter(10 ** -torch.linspace(0, 4, dim // 4))
         self.phi = nn.Parameter(torch.zeros(dim // 4))
@@ -170,9 +170,10 @@ class SetWalks(nn.Module):
 
     def _hyperedges(self, seen: Seen) -> Tensor:
         """Identities of the hyperedges of `seen`, [P, d]."""
-        names = self.name(torch.from_numpy(seen.share).to(self.phi))  # [L, d]
+        names = F.relu(self.name(torch.from_numpy(seen.share).to(self.phi)))  # [L, d]
         slots = int(seen.slot[-1]) + 1 if len(seen.slot) else 0
-        identity = names.new_zeros(slots, self.dim).index_add(0, torch.from_numpy(seen.slot), names)
+        summed = names.new_zeros(slots, self.dim).index_add(0, torch.from_numpy(seen.slot), names)
+        identity = self.identity(summed)
         which = torch.from_numpy(seen.owner)
         found: Tensor = self.members(identity[torch.from_numpy(seen.member)], which, seen.count)
         return found
