@@ -30,7 +30,7 @@ from semblance.space.training import train
 
 STEPS = 20
 NAMES = {"cheb-net": "spectral", "gcn": "spectral", "gat": "spatial", "sage": "spatial"}
-EPOCHS, LINK_EPOCHS, VAE_EPOCHS, HEAT_EPOCHS = 100, 150, 60, 10
+EPOCHS, LINK_EPOCHS, VAE_EPOCHS, HEAT_EPOCHS = 100, 150, 40, 10
 COMMUNITIES = {"train": 200, "val": 10, "test": 50}
 WINDOWS = {"train": 300, "val": 50, "test": 150}
 SAMPLES = 100
@@ -64,8 +64,8 @@ SAMPLES = 100
 )
 def gnn_survey_taxonomy(run: Run) -> None:
     """The survey's names are configurations of few cores, and learn; convolutions classify far better than words
-    alone, autoencoders rebuild hidden links, a generator makes graphs with as many triangles as those it saw, and who sees the
-    neighbours of a sensor knows better what it will measure."""
+    alone, autoencoders rebuild hidden links, a generator makes graphs with as many triangles as those it saw, and who sees
+    the neighbours of a sensor knows better what it will measure."""
     cora = load("cora")
     cora = elsewhere(cora) if run.broken else cora
     given = {"nodes": cora, "links": cora, "graphs": load("mutag"), "generation": communities(run.seeds[0])}
@@ -83,9 +83,10 @@ def gnn_survey_taxonomy(run: Run) -> None:
     for name in ("autoencoder", "variational"):
         run.report(f"Cora links AUC, {name}", [hidden_links(cora, name, seed) for seed in run.seeds])
 
-    apart, seen = zip(*(made_like(seed, run.broken) for seed in run.seeds), strict=True)
+    apart, seen, dense = zip(*(made_like(seed, run.broken) for seed in run.seeds), strict=True)
     run.report("one-shot generator, distance of the mean clustering coefficient", apart)
     run.baseline("mean clustering coefficient of the test graphs", seen)
+    run.baseline("that of random graphs of the same density", dense)
 
     windows = [(seed, heat(seed, run.broken)) for seed in run.seeds]
     alone = np.array([forecast(data, "graph-gru", seed, depth=0) for seed, data in windows])
@@ -166,14 +167,16 @@ def hidden_links(data: RelationalDataset, name: str, seed: int) -> float:
     return float(roc_auc_score(np.repeat([1, 0], [len(s) for s in score]), np.concatenate(score)))
 
 
-def made_like(seed: int, broken: bool) -> tuple[float, float]:
-    """Distance of the mean clustering coefficient of generated graphs from that of the test graphs, and the latter."""
+def made_like(seed: int, broken: bool) -> tuple[float, float, float]:
+    """Distance of the mean clustering coefficient of generated graphs from that of the test graphs, and the latter; and the
+    share of pairs that are linked, which random graphs of that density would have for it."""
     data = communities(seed)
     model = train(data, graph_model("generation", "one-shot", epochs=0 if broken else VAE_EPOCHS), seed=seed)
     made = model.network.eval().encoder.sample(SAMPLES, torch.Generator().manual_seed(seed))
     seen = [data.graph.take(np.array([row]))[0] for row in data.splits["test"]]
     wanted = float(clustering(seen).mean())
-    return abs(float(clustering(made).mean()) - wanted), wanted
+    density = float(np.mean([graph.num_edges / (graph.num_nodes * (graph.num_nodes - 1)) for graph in seen]))
+    return abs(float(clustering(made).mean()) - wanted), wanted, density
 
 
 def forecast(data: NodeTargets, name: str, seed: int, **settings: int) -> float:
