@@ -26,6 +26,7 @@ graph_hypergraph_space.py  the design space of hypergraph networks: hypergraph-n
 graph_generation.py  graphs by learning to make more of them: graph-vae, graph-rnn
 graph_hypergraphs.py  nodes and their hyperedges: hgnn
 graph_links.py   a learned score of pairs of nodes: ncn, ncnc
+graph_mixture.py  a perceptron beside a network on the graph, whoever is sure answers: mowst
 graph_networks.py  message passing on nodes: gcn, sage, gat, gin-nodes, pna-nodes, sir-gcn-nodes
 graph_patches.py  whole graphs cut into patches whose tokens are mixed: graph-mixer, graph-vit
 graph_pooled.py   message passing on whole graphs: gin, pna, sir-gcn
@@ -36,9 +37,11 @@ graph_readouts.py  answers of whole graphs through a hidden layer
 graph_set_walks.py  sets of nodes by their walks over hyperedges, backward in time: cat-walk
 graph_sheaves.py  diffusion over sheaves: neural-sheaf-diffusion, connection-sheaf, sheaf-network
 graph_sheaf_filters.py  propagation along a sheaf: sheaf-appnp
+graph_simplicial_walks.py  walks over the cells of a complex, read by 1-D convolutions: scrawl
 graph_taxonomy.py  the categories of a survey and the recipes that stand for them
 graph_temporal.py  nodes that measure something over time: graph-gru, graph-gated-time, graph-dilated-time
 graph_unlabelled.py  graphs and hypergraphs without labels, without learning: wl-subtree, star-fastrp
+graph_walk_contrast.py  nodes find those that they meet on walks: walk-contrast
 graph_walks.py   who is met near whom, as a vector for every node: deepwalk, node2vec, fastrp, graphlet-orbits
 hopfield.py      retrieval of stored patterns as an encoder: bags, words with motifs, small tables
 memory.py        a frozen encoder, and a space whose stored items vote

@@ -29,6 +29,7 @@ EXCUSED = {
     "sdne": BY_NUMBER,
     "graph-mixer": {"renumbered": "where a graph is cut, and which patch is which, follows its numbering"},
     "cat-walk": {"renumbered": "a node's walks are drawn by its number"},
+    "scrawl": {**ONE_MESH, "renumbered": "a cell's walks are drawn by its number"},
     "rni": {"renumbered": "a node's draws follow its place in its graph"},
     "node2vec": SOLVED,
     "deepwalk": SOLVED,

@@ -12,6 +12,7 @@ kernels.py       compiled passes of sheaf diffusion
 set_walks.py     a set of nodes as the walks over hyperedges that lead into its past
 sheaf_filter.py  a propagation filter over a sheaf
 sheaf.py         where a sheaf comes from: learned, given, read off the features by local PCA
+simplicial_walks.py  convolution along random walks over cells
 stages.py        messages from node to hyperedge and back, or along an expansion
 """
 
@@ -34,6 +35,7 @@ __getattr__, __dir__, __all__ = lazy(
         "HypergraphFeatures": "features",
         "OneStage": "stages",
         "TwoStage": "stages",
+        "WalkConvolution": "simplicial_walks",
         "SetMixer": "set_walks",
         "SetWalks": "set_walks",
         "HypergraphConvolution": "hypergraph",
