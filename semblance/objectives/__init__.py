@@ -28,6 +28,7 @@ projector.py         the small perceptron between an embedding and the space whe
 regress.py           squared error of predicted numbers
 set_links.py         sets that met shall score higher, at the moment when they did, than sets that did not
 triplets.py          an anchor is to be nearer to its like than to its unlike
+walk_contrast.py     a node shall find those that it meets on walks
 turned.py            the identity, whose gradient points the other way
 """
 
@@ -51,6 +52,7 @@ __getattr__, __dir__, __all__ = lazy(
         "HypergraphContrast": "hypergraph_contrast",
         "HypergraphGeneration": "hypergraph_generation",
         "Contrast": "contrast",
+        "WalkContrast": "walk_contrast",
         "Bank": "bank",
         "Queue": "bank",
         "InstanceDiscrimination": "bank",

@@ -106,6 +106,7 @@ USES: dict[str, frozenset[str]] = {
     "vqgraph": DIRECTED,
     "vqgraph-teacher": DIRECTED,
     "swivel": STRONG,
+    "walk-contrast": STRONG,
     "wl-subtree": DIRECTED,
 }
 
