@@ -3,6 +3,7 @@
 activations.py   what the layers of any module say of the same inputs
 agreement.py     whether groups found without labels are the labels
 comparison.py    how far two representations agree, by every measure, with intervals and beside chance
+experts.py       whom a mixture of experts believes, and whether it is right to
 fewshot.py       how well class means of a handful of labelled units name the others
 fine_tuning.py   what a new head makes of an encoder, kept as it is or trained along
 graph_attribution.py what an answer on a graph owes to its features and edges, and the part that a node sees

@@ -3,6 +3,7 @@
 prototypes/       heads that answer by one point per class
 classify.py       scores per class from an embedding, and predictions averaged over crops and sizes of one image
 clusters.py       the answer of a network whose embedding already scores clusters
+experts.py        a weak expert answers where it is confident, and leaves the rest to a stronger one
 frozen.py         a trained encoder is taken as it is, and a linear machine learns the new task from its features
 last_layer.py     scores from a last layer that needs the states of all nodes
 layer_sweep.py    which stage of a frozen encoder serves a new task best, as a report
@@ -23,6 +24,8 @@ __getattr__, __dir__, __all__ = lazy(
         "Linear": "classify",
         "predict_crops": "classify",
         "LastLayer": "last_layer",
+        "Confidence": "experts",
+        "Mixed": "experts",
         "PairScores": "links",
         "vote": "neighbours",
         "NeighbourMix": "neighbours",

@@ -7,6 +7,7 @@ chosen.py        one rule under several settings; what does best on the validati
 devices.py       where to compute, in which precision and memory format, and how the process keeps its memory
 label_cascade.py people answer about samples, a model answers where it is sure, and they are asked about the rest
 loop.py          the one loop that every rule with a `step` trains through
+mixture.py       experts that learn in turn, until validation stops improving
 parts.py         network, objective, training data as batches, budget
 solve.py         what has a closed form, or a library's solver, instead of gradient steps
 survey.py        look at all training units once before learning from batches of them
@@ -32,6 +33,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Nothing": "solve",
         "Surveyed": "survey",
         "Taught": "taught",
+        "InTurn": "mixture",
         "Cascade": "label_cascade",
         "Rules": "label_cascade",
         "judge_answers": "workers",

@@ -18,6 +18,7 @@ kernels.py           how near two learned points are
 lift.py              a loss of embeddings becomes an objective of items or of views
 likelihood.py        an encoder that says how likely a unit is shall find the training units likely
 links.py             what is related shall score higher than what is not
+mixture.py           the losses of several experts, weighed by how much each counts for a unit
 neighbours.py        who is near whom in the data
 pairwise.py          links under a learned score of pairs, those asked about being out of sight
 of_nodes.py          targets of the nodes within graphs, alone or with targets of the graphs
@@ -42,6 +43,7 @@ __getattr__, __dir__, __all__ = lazy(
         "on_views": "lift",
         "perceptron": "projector",
         "Links": "links",
+        "Mixture": "mixture",
         "StructureDistillation": "distil.structure",
         "SoftLabels": "distil.structure",
         "Adversarial": "adversarial",

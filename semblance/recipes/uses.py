@@ -74,6 +74,7 @@ USES: dict[str, frozenset[str]] = {
     "matrix-factorisation": DIRECTED,
     "mlp": NOTHING,
     "monet": DIRECTED,
+    "mowst": STRONG,
     "ncn": STRONG,
     "ncnc": STRONG,
     "musae": STRONG,

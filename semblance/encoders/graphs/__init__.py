@@ -21,6 +21,7 @@ windows.py       how often two things stand near each other in sequences
 implied.py       the matrix that skip-gram factorises, and its training with everything counted
 drawn.py         random features of nodes, and the mean over their draws
 edge_features.py features of a pair of nodes
+experts.py       several encoders of the same nodes side by side
 fingerprints.py  molecules as histograms over neighbourhoods, hashed or learned
 graphlets.py     how often two nodes sit together in small subgraphs, by where in them
 graphlet_counts.py  the counting of it
@@ -115,6 +116,7 @@ __getattr__, __dir__, __all__ = lazy(
         "wl_distinguishes": "refinement",
         "subtree_kernel": "refinement",
         "Table": "table",
+        "Experts": "experts",
         "Alone": "alone",
         "Codes": "codes",
         "Tokenised": "codes",
