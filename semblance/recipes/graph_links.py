@@ -71,13 +71,13 @@ def ncn(
     layers: int = 2,
     over: str = "common",
     jump: str = "last",
-    input_dropout: float = 0.7,
+    input_dropout: float = 0.5,
     dropout: float = 0.3,
     batch: int = 1024,
     steps: int = 4,
     removed: float = 1.0,
-    lr: float = 1e-3,
-    epochs: int = 60,
+    lr: float = 2e-3,
+    epochs: int = 30,
 ) -> Recipe:
     """semblance rank cora --task links -r ncn
 
@@ -100,13 +100,13 @@ def ncnc(
     absent: float = 0.0,
     through: bool = False,
     jump: str = "last",
-    input_dropout: float = 0.7,
+    input_dropout: float = 0.5,
     dropout: float = 0.3,
     batch: int = 1024,
     steps: int = 4,
     removed: float = 1.0,
-    lr: float = 1e-3,
-    epochs: int = 60,
+    lr: float = 2e-3,
+    epochs: int = 30,
 ) -> Recipe:
     """semblance rank cora --task links -r ncnc
 
