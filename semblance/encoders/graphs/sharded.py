@@ -47,7 +47,7 @@ class Sharded:
     def of(self, matrix: Any, dim: int, seed: int) -> tuple[Array, Array]:
         """The factors of counts [R, C], sparse or dense, 0 or more: float32 [R, dim] and [C, dim]. A row or column of zeros
         has the vector 0."""
-        counts = sparse.coo_array(matrix)
+        counts = sparse.coo_array(sparse.csr_array(matrix))  # what is listed twice adds up
         counts.eliminate_zeros()
         if counts.nnz and not counts.data.min() > 0:
             raise SemblanceError(f"a pair was met {counts.data.min():g} times: counts are 0 or more")

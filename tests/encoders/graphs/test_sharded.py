@@ -105,6 +105,9 @@ def test_what_was_never_met_is_zero_and_empty_counts_are_answered() -> None:
     assert not w[2].any() and not c[3].any() and np.isfinite(w).all() and w[[0, 1, 3]].any(1).all()
     w, c = Sharded(epochs=5).of(np.zeros((3, 4)), 2, 0)
     assert w.shape == (3, 2) and c.shape == (4, 2) and not w.any()
+    twice = sparse.coo_array((np.ones(4), ([0, 0, 1, 1], [0, 0, 0, 1])), shape=(2, 2))
+    np.testing.assert_array_equal(Sharded(epochs=3).of(twice, 2, 0)[0], Sharded(epochs=3).of(twice.toarray(), 2, 0)[0])
+    assert twice.nnz == 4
     with pytest.raises(SemblanceError, match="met -1 times"):
         Sharded().of(np.array([[1.0, -1]]), 2, 0)
 
