@@ -15,6 +15,7 @@ graph_classics.py  further convolutions of the surveys: spectral-cnn, adaptive-g
 graph_deep_filters.py  filters that look far, or along edges and against them: dagnn, dgmlp, lazy-gnn, faber-net
 graph_distances.py points whose distances are the graph's: hyperbolic-tree, h-mds, distance-points
 graph_distilled.py  a network that reads structure teaches one that does not: distilled, lighthgnn, vqgraph
+graph_refined.py nodes on a graph that was mended first, by embeddings learned without labels: stable
 graph_latent.py  message passing over edges drawn from a learned metric: neural-snowflake
 graph_drawn.py   message passing from random features: rni
 graph_energies.py  hypergraph networks that descend an energy: phenomnn, phenomnn-simple
@@ -28,6 +29,7 @@ graph_hypergraphs.py  nodes and their hyperedges: hgnn
 graph_links.py   a learned score of pairs of nodes: ncn, ncnc
 graph_mixture.py  a perceptron beside a network on the graph, whoever is sure answers: mowst
 graph_networks.py  message passing on nodes: gcn, sage, gat, gin-nodes, pna-nodes, sir-gcn-nodes
+graph_paths.py      whole graphs by the paths in them: pathnn
 graph_patches.py  whole graphs cut into patches whose tokens are mixed: graph-mixer, graph-vit
 graph_pooled.py   message passing on whole graphs: gin, pna, sir-gcn
 graph_read.py     read-outs that learn: set-to-set, sort-pool

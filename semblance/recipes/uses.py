@@ -86,11 +86,13 @@ USES: dict[str, frozenset[str]] = {
     "opt-basis-gnn": STRONG,
     "phenomnn": DIRECTED,
     "phenomnn-simple": DIRECTED,
+    "pathnn": DIRECTED,
     "pna": DIRECTED,
     "pna-nodes": DIRECTED,
     "rni": DIRECTED,
     "sage": DIRECTED,
     "sage-lstm": DIRECTED,
+    "sage-pool": DIRECTED,
     "sage-sampled": DIRECTED,
     "sdne": STRONG,
     "set-to-set": DIRECTED,
@@ -108,6 +110,7 @@ USES: dict[str, frozenset[str]] = {
     "vqgraph-teacher": DIRECTED,
     "swivel": STRONG,
     "walk-contrast": STRONG,
+    "stable": DIRECTED,
     "wl-subtree": DIRECTED,
 }
 

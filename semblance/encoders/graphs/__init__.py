@@ -44,12 +44,15 @@ orders.py        orders of a graph's nodes by its structure
 patched.py       a graph as tokens, one a patch, that are mixed as those of an image
 positions.py     where a node is: returns of walks, entries of eigenvectors
 placed.py        nodes so placed that the distances in the graph are kept
+paths.py         the paths that start at a node, each read as a sequence
 principal.py     several aggregators, each scaled by the degree
 profiles.py      a node as the row of its neighbours, through a perceptron
 propagate.py     filters: a polynomial of an operator, before or after a small network
 recurrent.py     one layer applied again and again, until states settle or some steps have passed
 residual_graph.py  a layer over the given edges and over a graph learned from the states
 readout.py       one vector of a graph from the states of its nodes
+refine.py        from an observed graph to a better one: edges dropped, added, weighed
+robust.py        a network over a refined graph
 refinement.py    colour refinement: what message passing can tell apart
 skip_gram.py     which columns are met near which rows, told from drawn noise: one compiled pass
 scaled.py        a map of summaries scaled by the degree
@@ -74,6 +77,8 @@ __getattr__, __dir__, __all__ = lazy(
         "Sum": "message",
         "Sage": "message",
         "Attention": "attention",
+        "PathLayer": "paths",
+        "paths": "paths",
         "Aggregated": "principal",
         "Contextual": "contextual",
         "as_convolution": "contextual",
@@ -129,6 +134,8 @@ __getattr__, __dir__, __all__ = lazy(
         "Sharded": "sharded",
         "Placed": "placed",
         "Latent": "latent",
+        "refined": "refine",
+        "Robust": "robust",
         "orbit_adjacencies": "graphlets",
         "Coarsened": "coarsen",
         "edge_features": "edge_features",
