@@ -1,5 +1,6 @@
 """How weights change: the one loop, and the rules that share it.
 
+attacks.py       edges of a graph flipped so that what learns from it errs
 backprop.py      one gradient of one objective through the whole network, a first-order optimiser, a schedule
 best.py          the weights of the epoch that did best on the validation units
 checkpoint.py    weights, optimiser and place in one file
@@ -21,6 +22,8 @@ from semblance.lazy import lazy
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "meta_flips": "attacks",
+        "random_edges": "attacks",
         "Network": "parts",
         "Parts": "parts",
         "Feed": "parts",

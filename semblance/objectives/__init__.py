@@ -28,6 +28,7 @@ profiles.py          from its embedding a node shall tell its neighbours
 projector.py         the small perceptron between an embedding and the space where an objective compares
 regress.py           squared error of predicted numbers
 set_links.py         sets that met shall score higher, at the moment when they did, than sets that did not
+summaries.py         a node goes with what sums up its graph, one of shuffled features does not
 triplets.py          an anchor is to be nearer to its like than to its unlike
 walk_contrast.py     a node shall find those that it meets on walks
 turned.py            the identity, whose gradient points the other way
@@ -61,6 +62,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Branches": "branches",
         "CrossEntropy": "classify",
         "DrawnEdges": "drawn_edges",
+        "Summaries": "summaries",
         "Episode": "clusters",
         "OfNodes": "of_nodes",
         "Penalised": "penalised",

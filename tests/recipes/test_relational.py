@@ -41,6 +41,7 @@ EXCUSED = {
     "h-mds": SOLVED,
     "distance-points": SOLVED,
     "vqgraph-teacher": {"gradients": "what reads a state back from its code is held by the penalty alone"},
+    "stable": {"gradients": "what reads the nodes learns in a stage of its own, and rests afterwards"},
     "neural-snowflake": {"gradients": "which edges are drawn learns by the objective's reward alone"},
     "cw-cnn": ONE_MESH,
     "cw-at": ONE_MESH,

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from semblance.contracts import Batch
 from semblance.encoders.graphs.inputs import features_of
+from semblance.encoders.graphs.refine import united
 from semblance.encoders.graphs.stack import Stack, embedded
 from semblance.errors import SemblanceError
 from semblance.geometry.graph import Graph
@@ -75,9 +76,7 @@ class Latent(nn.Module):
         graph: Graph = batch["graph"]
         ends = torch.stack([heard.ravel(), own.ravel()])
         if self.given:
-            both = torch.cat([ends, graph.edge_index], 1)
-            numbers = torch.unique(both[0] * graph.num_nodes + both[1])
-            ends = torch.stack([numbers // graph.num_nodes, numbers % graph.num_nodes])
+            return united(graph, ends, graph.edge_index)
         return Graph(ends, graph.num_nodes, directed=True, member=graph.member, num_graphs=graph.num_graphs)
 
     @torch.no_grad()
