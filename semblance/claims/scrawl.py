@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations, pairwise
 from unittest.mock import patch
@@ -149,7 +150,7 @@ def imputed(made: Recipe, complex_: CellComplex, values: tuple[Tensor, ...], rat
     """The share of the hidden values that are found within a tenth."""
     generator = torch.Generator().manual_seed(5100 + seed)
     shape = Shape("complex", (1,) * len(values), 0, complex_.num_nodes, facts={"complexes": 0.0})
-    encoder = assemble(made, shape, seed).encoder
+    encoder = assemble(replace(made, head=None), shape, seed).encoder
     encoder.after = None  # of the read-out, which is not asked
     hidden = [torch.rand(len(v), generator=generator) < rate for v in values]
     medians = [v[~away].median().log() for v, away in zip(values, hidden, strict=True)]
