@@ -32,7 +32,7 @@ from semblance.space.model import Model
 from semblance.space.training import train
 
 GRAPHS = ("cora", "citeseer")
-EPOCHS, HIDDEN, LAYERS, FEATURES, ASKED = 100, 128, 2, 500, 60
+EPOCHS, HIDDEN, LAYERS, FEATURES, ASKED = 80, 128, 2, 500, 60
 TIMED = "Pubmed: time of the teacher over time of the student, one node"
 
 
@@ -157,7 +157,7 @@ def information(data: RelationalDataset, model: Model, seed: int, broken: bool) 
     step = np.log2(data.graph.rows().degree + 1).astype(int)
     kind = data.targets["labels"] * (step.max() + 1) + step
     raw = data.raw(np.arange(len(data)))
-    clusters = KMeans(len(np.unique(number)), n_init=1, max_iter=10, random_state=seed).fit_predict(raw)
+    clusters = KMeans(len(np.unique(number)), n_init=1, max_iter=5, random_state=seed).fit_predict(raw)
     number = np.random.default_rng(seed).permutation(number) if broken else number
     return mutual_info_score(kind, number), mutual_info_score(kind, clusters)
 
