@@ -11,6 +11,7 @@ expansions.py the graphs that a hypergraph can be read as: pairs, star, membersh
 graph.py      nodes and edges, grouped by either end
 crossings.py  walks from state to state over what they share: cells over faces, hyperedges over nodes, back in time
 groups.py     finite groups that act on images, as numbered elements
+gromov.py     any distances as those of a tree with hidden nodes
 hypergraph.py nodes and hyperedges, grouped by either side
 distortion.py how well points keep the distances that they stand for
 cross_entropy.py  the loss of many short rows of logits, in one pass
@@ -53,6 +54,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Snowflake": "snowflake",
         "Tree": "trees",
         "spanning_tree": "trees",
+        "gromov_tree": "gromov",
         "place": "tree_embedding",
         "classical": "scaling",
         "hyperbolic": "scaling",

@@ -20,6 +20,7 @@ from scipy.sparse import csgraph
 from semblance.data.dataset import Shape
 from semblance.encoders.graphs.placed import Place, Placed
 from semblance.errors import SemblanceError, unknown
+from semblance.geometry.gromov import gromov_tree
 from semblance.geometry.manifolds import manifold_named
 from semblance.geometry.metric_embedding import Points, fit
 from semblance.geometry.scaling import scaled_hyperbolic
@@ -46,17 +47,33 @@ def placed(place: Place, dim: int, weighted: bool, space: str = "hyperbolic") ->
     return Recipe(encoder=encoder, stages=(Stage(rule=SolveEncoder()),), standardise=False, memory="data")
 
 
+def paths(lengths: sparse.csr_array) -> NDArray[np.float64]:
+    """[V, V]: all shortest paths. Nodes that no path joins stand one further apart than any that a path does."""
+    if lengths.shape[0] > MOST:
+        raise SemblanceError(
+            f"all pairs of {lengths.shape[0]:,} nodes are too many, {MOST:,} the most: take distance-points, or a "
+            "hyperbolic-tree of another kind"
+        )
+    far = csgraph.shortest_path(lengths, directed=False)
+    known = np.isfinite(far)
+    return np.asarray(np.where(known, far, far[known].max(initial=0) + 1))
+
+
 @recipe(entry="hyperbolic-tradeoffs", paper=PAPER, domains="graph")
 def hyperbolic_tree(dim: int = 12, tree: str = "breadth", eps: float = 0.1, weighted: bool = False) -> Recipe:
     """semblance fit wordnet-mammals --recipe hyperbolic-tree
 
-    tree      breadth (first) or minimum (spanning tree)
+    tree      breadth (first) or minimum (spanning tree), or gromov: of all shortest paths, with hidden nodes
     eps       the worst distortion of the tree is 1 + eps where there is room for it, else as little as there is room for
     weighted  edges are as long as their weights
     """
 
     def place(lengths: sparse.csr_array, dim: int, seed: int) -> NDArray[np.float64]:
-        found = spanning_tree(lengths, tree)
+        if tree == "gromov":
+            far = paths(lengths)
+            found = gromov_tree(far, int(far.max(0).argmin()))
+        else:
+            found = spanning_tree(lengths, tree)
         return place_floats(found, dim, min(tau_for(found, dim, eps), REACH / max(found.reach().max(), 1e-30)))
 
     return placed(place, dim, weighted)
@@ -67,14 +84,7 @@ def h_mds(dim: int = 12, weighted: bool = False) -> Recipe:
     """semblance fit wordnet-mammals --recipe h-mds"""
 
     def place(lengths: sparse.csr_array, dim: int, seed: int) -> NDArray[np.float64]:
-        if lengths.shape[0] > MOST:
-            raise SemblanceError(
-                f"h-mds decomposes all pairs of {lengths.shape[0]:,} nodes, and takes {MOST:,}: take distance-points"
-            )
-        far = csgraph.shortest_path(lengths, directed=False)
-        known = np.isfinite(far)
-        # Nodes that no path joins stand one further apart than any that a path does.
-        return scaled_hyperbolic(np.where(known, far, far[known].max(initial=0) + 1), dim, REACH)[0]
+        return scaled_hyperbolic(paths(lengths), dim, REACH)[0]
 
     return placed(place, dim, weighted)
 

@@ -22,6 +22,7 @@ def tree_graph(extra=0):
     [
         ("hyperbolic-tree", {}, 0.9),
         ("hyperbolic-tree", {"tree": "minimum", "dim": 5}, 0.6),
+        ("hyperbolic-tree", {"tree": "gromov"}, 0.9),
         ("h-mds", {"dim": 5}, 0.5),
         ("distance-points", {"dim": 5, "steps": 300}, 0.9),
     ],
