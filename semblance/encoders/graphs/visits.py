@@ -140,9 +140,7 @@ def pairs(walked: Array, found: Array, offsets: list[int]) -> tuple[Array, Array
 def met_features(graph: Graph, x: Array, offsets: list[int]) -> Array:
     """How often a long walk of an undirected graph is at node v and draws feature f so many steps away, the mean over
     offsets: D mean_r P^r F, dense [V, f]."""
-    share = np.maximum(x, 0)
-    drawn = share / np.maximum(share.sum(1, keepdims=True), 1e-30)
-    step, met = walk_matrix(graph), np.zeros(x.shape)
+    drawn, step, met = _shares(x), walk_matrix(graph), np.zeros(x.shape)
     for r in range(1, max(offsets) + 1):
         drawn = step @ drawn
         met += drawn * (r in offsets) / len(offsets)
@@ -152,7 +150,11 @@ def met_features(graph: Graph, x: Array, offsets: list[int]) -> Array:
 def closed_form(graph: Graph, x: Array, offsets: list[int], negatives: int, power: float = 0.75) -> Array:
     """The products of nodes and features that the pairs of these offsets tend to, one feature drawn at a visit, float64
     [V, f]; -inf where a feature is never met. With power 1 the noise is E / c: log(c P^r F E^-1) - log K."""
-    share = np.maximum(x, 0)
-    drawn = share / np.maximum(share.sum(1, keepdims=True), 1e-30)
-    often = np.asarray(edges(graph).sum(1)).ravel() @ drawn
+    often = np.asarray(edges(graph).sum(1)).ravel() @ _shares(x)
     return implied(met_features(graph, x, offsets), noise_of(often, power), negatives)
+
+
+def _shares(x: Array) -> Array:
+    """F: how likely each feature is drawn of each node."""
+    there = np.maximum(x, 0)
+    return np.asarray(there / np.maximum(there.sum(1, keepdims=True), 1e-30))
