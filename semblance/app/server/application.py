@@ -87,8 +87,8 @@ def application(
     )
     app.state.server = server
     problems.install(app)
-    parts = (listing, maps, items, facets, searching, labelling, selecting, views, comparing, working, rankings)
-    app.include_router(router)
+    parts = (items, searching, listing, maps, facets, labelling, selecting, views, comparing, working, rankings)
+    app.include_router(router)  # in the order of how often they are asked: addresses are tried one after the other
     for part in (*parts, login, metrics, page):  # the page last: what no other address means is its own
         app.include_router(part.router)
     guarded = Guard(app, Hosts(host, hosts), server.tokens)

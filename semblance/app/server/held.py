@@ -30,8 +30,8 @@ from semblance.memory.where import parse_where
 
 KEPT = 64
 """Masks that are kept of one version."""
-LONGEST = 500_000
-"""Letters of a condition; its reader takes some seconds for so many."""
+LONGEST = 200_000
+"""Letters of a condition; its reader takes a second for so many."""
 
 
 class Held:
@@ -45,15 +45,12 @@ class Held:
         self.ids, self.place = self._ids(before, old)
         self.arrays = _arrays(view, before, old)
         self.table = pa.table(self.arrays)
-        self._shown = pa.table({name: _told(array) for name, array in self.arrays.items()})
-        same = before is not None and len(before.ids) == len(self.ids) and bool((old == np.arange(len(old))).all())
+        self._shown = {name: _told(array) for name, array in self.arrays.items()}
         self.order = before.order if before is not None and self.ids is before.ids else _key(self.ids)
-        slots = np.ascontiguousarray(view.source.slots).tobytes()
-        entries = view.record.manifest
         # The generation comes first: what is derived of another one is swept away by its name (memory.housekeeping).
-        self.content = f"{view.record.generation}-{_key([entries['created'], str(entries['dim'])], slots)}"
+        self.content = f"{view.record.generation}-{_content(view)}"
         self._columns: dict[str, Column] = {}
-        if same and before is not None:
+        if before is not None:
             known = before._columns
             self._columns = {n: known[n] for n in known if n in self.arrays and self.arrays[n] is before.arrays.get(n)}
         self._masks: OrderedDict[str, NDArray[np.bool_]] = OrderedDict()
@@ -117,8 +114,8 @@ class Held:
 
     def attributes(self, positions: Iterable[int]) -> list[dict[str, Any]]:
         """The attributes of the items at these places."""
-        places = list(positions)
-        return self._shown.take(pa.array(places, pa.int64())).to_pylist() if self.arrays else [{} for _ in places]
+        columns = self._shown.items()
+        return [{name: values[at].as_py() for name, values in columns} for at in positions]
 
     def _ids(self, before: Held | None, old: Ints) -> tuple[list[str], dict[str, int]]:
         if before is None:
@@ -166,12 +163,21 @@ def _arrays(view: View, before: Held | None, old: Ints) -> dict[str, pa.ChunkedA
     return arrays
 
 
-def _told(array: pa.ChunkedArray) -> pa.ChunkedArray:
-    """As Python can hold it: its times have no nanoseconds."""
+def _told(column: pa.ChunkedArray) -> pa.Array:
+    """In one piece, and as Python can hold it: its times have no nanoseconds."""
+    array = column.combine_chunks()
     nano = pa.types.is_timestamp(array.type) and array.type.unit == "ns"
     return array.cast(pa.timestamp("us", array.type.tz), safe=False) if nano else array
 
 
-def _key(words: list[str], content: bytes = b"") -> str:
-    text = "\n".join(words).encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(text + b"\0" + content, digest_size=8).hexdigest()
+def _key(words: list[str]) -> str:
+    return hashlib.blake2b("\n".join(words).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def _content(view: View) -> str:
+    """A key of the vectors in their order: what the files hold, by their checksums, and which rows of them count."""
+    found = hashlib.blake2b(repr((view.source.dim, view.record.manifest["created"])).encode(), digest_size=8)
+    for segment in view.record.segments:
+        found.update(repr((segment.file, segment.rows)).encode() + segment.sums)
+    found.update(np.ascontiguousarray(view.source.slots).tobytes())
+    return found.hexdigest()

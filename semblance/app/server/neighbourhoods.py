@@ -94,18 +94,20 @@ class Suspects(NamedTuple):
 def suspects(table: Table, codes: Ints, classes: int) -> Suspects:
     """codes [N]: the label of each item, -1 where it has none. The least supported label comes first."""
     positions, _ = table
-    count, k = positions.shape
-    near = codes[positions] if k else np.empty((count, 0), np.int64)
+    k = positions.shape[1]
+    if not k or not classes:
+        nobody = np.empty(0, np.int64)
+        return Suspects(Pairs(nobody, nobody, np.empty(0)), nobody, np.empty(0))
+    near = codes[positions]
     weight = np.where(near >= 0, 1 / (2 + np.arange(k)), 0.0)
     rows = np.flatnonzero((codes >= 0) & (weight.sum(1) > 0))
     votes = np.zeros((len(rows), classes))
     np.add.at(votes, (np.arange(len(rows))[:, None], np.maximum(near[rows], 0)), weight[rows])
-    votes /= votes.sum(1, keepdims=True) if len(rows) else 1
-    winner = votes.argmax(1)
-    own = votes[np.arange(len(rows)), codes[rows]]
-    wrong = np.flatnonzero((winner != codes[rows]) & (votes.max(1, initial=0.0) > own))
+    votes /= weight[rows].sum(1, keepdims=True)
+    winner, own = votes.argmax(1), votes[np.arange(len(rows)), codes[rows]]
+    wrong = np.flatnonzero(votes.max(1) > own)
     order = wrong[np.argsort(own[wrong], kind="stable")]
     chosen = rows[order]
-    first = (near[chosen] == winner[order][:, None]).argmax(1) if k else np.empty(0, np.int64)
-    other = positions[chosen, first].astype(np.int64) if k else np.empty(0, np.int64)
-    return Suspects(Pairs(chosen, other, own[order]), winner[order], votes.max(1, initial=0.0)[order])
+    first = (near[chosen] == winner[order][:, None]).argmax(1)
+    pairs = Pairs(chosen, positions[chosen, first].astype(np.int64), own[order])
+    return Suspects(pairs, winner[order], votes.max(1)[order])

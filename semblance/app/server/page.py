@@ -68,13 +68,19 @@ async def asset(path: str) -> Response:
 async def page(path: str) -> Response:
     if path.startswith(("api/", "assets")) or path == "api":
         raise Problem("not-found", f"there is nothing at /{path[:80]}", "see /openapi.json")
-    if path and "." in path.rpartition("/")[2] and not path.startswith("s/"):
-        file = FOLDER / path
-        if "/" in path or "\\" in path or file.suffix not in KINDS or not file.is_file() or path == "csp.json":
+    if "." in path.rpartition("/")[2] and not path.startswith("s/"):
+        if path not in _beside_the_page():
             raise Problem("not-found", f"there is no file {path[:80]!r} of the page", "load / instead")
-        return FileResponse(file, headers={"Cache-Control": "no-cache"}, media_type=KINDS[file.suffix])
+        headers = {"Cache-Control": "no-cache"}
+        return FileResponse(FOLDER / path, headers=headers, media_type=KINDS[Path(path).suffix])
     index = FOLDER / "index.html"
     if not index.is_file():
         return PlainTextResponse(MISSING, headers={"Cache-Control": "no-cache"})
     headers = {"Cache-Control": "no-cache", "Content-Security-Policy": page_policy(FOLDER)}
     return FileResponse(index, headers=headers, media_type="text/html; charset=utf-8")
+
+
+def _beside_the_page() -> set[str]:
+    """The files that lie beside index.html: an icon, a manifest."""
+    found = FOLDER.iterdir() if FOLDER.is_dir() else ()
+    return {file.name for file in found if file.is_file() and file.suffix in KINDS} - {"csp.json"}

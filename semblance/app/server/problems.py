@@ -93,6 +93,10 @@ def install(app: FastAPI) -> None:
         problem = problem_of(error)
         if problem.status == 500:
             log.warning("%s %s: %s", request.method, request.url.path, problem.detail)
+        # Where things lie on this machine is nobody's business but its own: a space is known by its name.
+        for served in request.app.state.server.spaces:
+            problem.detail = problem.detail.replace(str(served.path), served.name)
+            problem.remedy = problem.remedy.replace(str(served.path), served.name)
         return response_of(problem)
 
     @app.exception_handler(RequestValidationError)

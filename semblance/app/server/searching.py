@@ -119,9 +119,17 @@ def vector_of(here: Served, held: Held, asked: Query) -> tuple[np.ndarray, int |
         raise Problem("not-built", "no space here reads text as a query", "search by id, by vector or by a file")
     with np.errstate(over="ignore"):
         given = np.asarray(asked.vector, np.float32)
-    if not len(given):
-        raise Problem("bad-request", "the query vector is empty", f"give {held.manifest['dim']} numbers")
+    check_width(held, given)
     return here.space._vector(held.view, given)[0], None
+
+
+def check_width(held: Held, given: np.ndarray) -> None:
+    """A vector is the space's own, unless a model may make one of it."""
+    dim = held.manifest["dim"]
+    if len(given) != dim and (held.manifest["model"] is None or not len(given)):
+        raise Problem(
+            "bad-request", f"the query has {len(given)} numbers and the space {dim} dimensions", f"give {dim}"
+        )
 
 
 def nearest(
@@ -135,7 +143,8 @@ def nearest(
     if selection is None:
         found = index.search(held.view, vector[None], more, where, recall)
         positions, distances, plan, reached = found.positions[0], found.distances[0], found.plan, found.recall
-        matches = found.matches - (itself is not None and index.matches_itself(held.view, itself, where))
+        counts_itself = itself is not None and (where is None or bool(held.mask(where)[itself]))
+        matches = found.matches - counts_itself
     else:
         inside = np.array(sorted(held.place[id] for id in ids_of(here, selection) if id in held.place), np.int64)
         if where is not None:
@@ -193,7 +202,9 @@ async def upload(
             pixels, picture = decoding.image(content, tuple(model.shape.item))
             vector = model.embed(pixels[None])[0]
         else:
-            vector = here.space._vector(held.view, decoding.vector(content))[0]
+            given = decoding.vector(content)
+            check_width(held, given)
+            vector = here.space._vector(held.view, given)[0]
         found = nearest(here, held, vector, None, k, where or None, 0.95, None)
         shown = None if picture is None else "data:image/png;base64," + base64.b64encode(picture).decode()
         return answer({**found, "vector": vector.tolist(), "thumbnail": shown}, held.headers)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import math
 import secrets
 import threading
 import time
@@ -117,7 +118,7 @@ def _hashed(token: str) -> bytes:
 
 
 def _too_soon(seconds: float) -> Problem:
-    wait = max(1, round(seconds))
+    wait = max(1, math.ceil(seconds))
     return Problem("too-many", "too many wrong tokens came", f"wait {wait} seconds and try again", seconds=wait)
 
 
