@@ -1,4 +1,9 @@
-"""Claim of CAT-Walk: walks over hyperedges see which nodes met at once, where walks over pairs see only who met whom."""
+"""Claim of CAT-Walk: walks over hyperedges see which nodes met at once, where walks over pairs see only who met whom.
+
+What the ablation knows: each node of a triple whose pairs all met, never at once, is in two recent hyperedges or more,
+each node of one that met at once in one. That the three are in fewer recent hyperedges tells by itself, with an AUC of 0.71
+(0.68 to 0.75), that they met at once: the bound of 0.65 asks of walks over pairs not to see how busy a node is.
+"""
 
 from __future__ import annotations
 
