@@ -34,6 +34,7 @@ PAGES = {
     "which-recipe.md": "Which recipe for my data",
     "graphs.md": "Graphs, hypergraphs, complexes",
     "filtered-search.md": "Filtered search, changing spaces",
+    "explorer.md": "The explorer",
     "installing.md": "Installing",
     "support.md": "What is supported",
     "notebooks/images.ipynb": "Notebook: images",

@@ -11,7 +11,7 @@ export interface Problem {
 /** An answer that says what went wrong; `problem` is the server's own (RFC 9457), or made up where it did not answer. */
 export class Refused extends Error {
   constructor(readonly problem: Problem) {
-    super(problem.remedy ? `${problem.detail} ${problem.remedy}` : problem.detail);
+    super(problem.detail);
   }
   get kind(): string {
     return this.problem.type.split("/").pop() ?? "";
@@ -197,8 +197,7 @@ async function ask(path: string, options: RequestInit = {}): Promise<Response> {
       type: "/problems/unreachable",
       title: "No answer",
       status: 0,
-      detail: "The server does not answer.",
-      remedy: "See whether `semblance serve` still runs, then try again.",
+      detail: "The server does not answer: see whether `semblance serve` still runs, then try again.",
     });
   }
   if (answer.ok) return answer;
@@ -306,10 +305,11 @@ export class SpaceApi {
   explain = (a: string, b: string): Promise<Record<string, unknown>> => json(`${this.base}/explain`, body({ a, b }));
   label = (ids: string[], label: string | null): Promise<Undo> => json(`${this.base}/labels`, body({ ids, label }));
   undo = (token: string): Promise<Undo> => json(`${this.base}/labels/undo`, body({ undo: token }));
-  select = (name: string, ids: string[]): Promise<{ name: string; items: number; where: string; stored: boolean; url: string }> => json(`${this.base}/select`, body({ name, ids }));
+  select = (name: string, what: { ids: string[] } | { where: string }): Promise<{ name: string; items: number; stored: boolean }> => json(`${this.base}/select`, body({ name, ...what }));
   selections = async (): Promise<{ name: string; items: number }[]> => (await json<{ selections: { name: string; items: number }[] }>(`${this.base}/selections`)).selections;
   selectionFile = (name: string, format: string): string => `${this.base}/selections/${part(name)}${query({ format })}`;
   selected = async (name: string): Promise<number[]> => (await json<{ positions: number[] }>(this.selectionFile(name, "json"))).positions;
+  whereOf = async (name: string): Promise<string> => (await ask(this.selectionFile(name, "where"))).text();
   forget = (name: string): Promise<Response> => ask(`${this.base}/selections/${part(name)}`, { method: "DELETE" });
   curves = async (): Promise<CurvePoint[]> => (await json<{ points: CurvePoint[] }>(`${this.base}/curves`)).points;
 

@@ -25,7 +25,7 @@ export function curve(points: CurvePoint[]): HTMLElement {
       { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${key} over ${data.length} points, from ${figure(ys[0]!)} to ${figure(last[1])}` },
       ticks.map((t) => svg("line", { x1: L, x2: W - 12, y1: at(x0, t)[1], y2: at(x0, t)[1], class: "grid" })),
       ticks.map((t) => svg("text", { x: L - 8, y: at(x0, t)[1] + 4, class: "tick", "text-anchor": "end" }, figure(t))),
-      nice(x0, x1).filter((t) => t >= x0 && t <= x1).map((t) => svg("text", { x: at(t, y0)[0], y: H - 6, class: "tick", "text-anchor": "middle" }, figure(t))),
+      nice(x0, x1).filter((t) => t >= x0 && t <= x1 && (Number.isInteger(t) || !xs.every(Number.isInteger))).map((t) => svg("text", { x: at(t, y0)[0], y: H - 6, class: "tick", "text-anchor": "middle" }, figure(t))),
       svg("path", { d: path, class: "line" }),
       svg("circle", { cx: at(...last)[0], cy: at(...last)[1], r: 3.5, class: "end" }),
     ),

@@ -9,6 +9,7 @@ import { joined } from "./where";
 export const NEIGHBOURS = 12;
 const EXACT_IDS = 200; // selections up to this size have their ids in the address
 
+let idsComing: Promise<string[]> = Promise.resolve([]);
 let latest = { space: 0, map: 0, filter: 0, subject: 0 };
 const aborts: Partial<Record<"filter" | "facets" | "subject", AbortController>> = {};
 
@@ -35,7 +36,7 @@ export async function openSpace(name: string, kind: MapKind = "pca", colour?: st
     await Promise.all([map, setColour(colour !== undefined && columnInfo(colour) ? colour : firstColour())]);
     if (mine !== latest.space) return;
     state.set({ busy: null });
-    const ids = await api.ids();
+    const ids = await (idsComing = api.ids());
     if (mine === latest.space) state.set({ ids });
     void attempt(loadFacets());
   } catch (error) {
@@ -91,7 +92,9 @@ export async function setColour(name: string | null): Promise<void> {
   if (turn === colourTurn && api === state.get("api")) state.set({ column });
 }
 
-export async function applyFilter(change: { text?: string; picks?: ReadonlyMap<string, Pick> }): Promise<void> {
+/** `quietly`: while it is still being typed, a condition that the server refuses changes nothing and is not complained of. */
+export async function applyFilter(change: { text?: string; picks?: ReadonlyMap<string, Pick> }, quietly = false): Promise<void> {
+  const before = state.get("text");
   state.set(change);
   const [api, info] = [state.get("api"), state.get("info")];
   if (!api || !info) return;
@@ -109,7 +112,7 @@ export async function applyFilter(change: { text?: string; picks?: ReadonlyMap<s
     } catch (error) {
       if (aborted(error) || turn !== latest.filter) return;
       if (!(error instanceof Refused)) throw error;
-      state.set({ filterError: error.message });
+      state.set(quietly ? { text: before } : { filterError: error.message });
       return;
     }
   }
@@ -144,8 +147,9 @@ export async function chooseId(id: string, row?: number): Promise<void> {
 }
 
 export async function chooseRow(row: number): Promise<void> {
-  const ids = state.get("ids");
-  if (ids?.[row] !== undefined) await chooseId(ids[row], row);
+  const api = state.get("api");
+  const ids = state.get("ids") ?? (await idsComing); // the map is there before the ids are
+  if (api === state.get("api") && ids[row] !== undefined) await chooseId(ids[row], row);
 }
 
 export function clearSubject(): void {
@@ -222,6 +226,7 @@ export async function label(ids: string[], name: string | null): Promise<void> {
   const api = state.get("api");
   if (!api || !ids.length) return;
   const { undo, changed } = await api.label(ids, name);
+  if (!changed) return told(name === null ? "There is no label to take away." : `Labelled ${name} already.`);
   const said = `${items(changed)} ${name === null ? "without label" : `labelled ${name}`}`;
   state.set({ undo: [...state.get("undo"), { token: undo, said }] });
   told(said, { action: "Undo", onaction: () => void attempt(undoLabel()) });

@@ -1,16 +1,17 @@
 // The filter: choices of the facets as chips, a condition as text with completion of columns, signs and values.
 
+import type { ColumnInfo } from "./api";
 import { calm, count, h, icon, put } from "./dom";
 import { applyFilter, pick } from "./explore";
 import { state } from "./state";
 import { attempt } from "./toast";
-import { expected, inWords, written, type Completion, type Expected } from "./where";
+import { column, expected, inWords, written, type Completion, type Expected } from "./where";
 
 export function filterBar(): HTMLElement {
   const input = h("input", {
     id: "filter", type: "text", role: "combobox", autocomplete: "off", spellcheck: "false", "aria-autocomplete": "list", "aria-expanded": "false",
     "aria-controls": "completions", "aria-label": "Filter: a condition on the attributes", "aria-describedby": "filter-said",
-    placeholder: "Filter, e.g. year >= 2020 and city = 'Oslo'",
+    placeholder: "Filter",
   });
   const list = h("ul", { id: "completions", role: "listbox", class: "completions", "aria-label": "Completions", hidden: true });
   const chips = h("div", { class: "chips" });
@@ -21,9 +22,11 @@ export function filterBar(): HTMLElement {
   let at: Expected | null = null;
   let active = -1;
   let turn = 0;
+  let muted = false; // closed by the reader, until the next letter
 
   const hide = (): void => {
     turn++;
+    muted = true;
     list.hidden = true;
     active = -1;
     input.setAttribute("aria-expanded", "false");
@@ -50,6 +53,7 @@ export function filterBar(): HTMLElement {
   };
 
   const suggest = async (): Promise<void> => {
+    if (muted) return;
     const mine = ++turn;
     at = expected(input.value, input.selectionStart ?? input.value.length, state.get("info")?.columns ?? []);
     options = at.words;
@@ -76,24 +80,30 @@ export function filterBar(): HTMLElement {
     input.value = before + input.value.slice(caret).replace(/^\s+/, "");
     input.setSelectionRange(before.length, before.length);
     input.focus();
+    muted = false;
     void attempt(suggest());
     typed();
   };
 
-  const apply = (): void => {
-    if (input.value.trim() !== state.get("text").trim()) void attempt(applyFilter({ text: input.value }));
+  const apply = (quietly = false): void => {
+    if (input.value.trim() !== state.get("text").trim()) void attempt(applyFilter({ text: input.value }, quietly));
   };
   // While typing, a condition that is not yet whole stays quiet: what applies is tried after a pause.
   const typed = calm(450, () => {
-    if (whole(input.value)) apply();
+    if (whole(input.value) && document.activeElement === input) apply(true);
   });
 
-  input.addEventListener("input", () => {
+  const wake = (): void => {
+    muted = false;
     suggestSoon();
+  };
+  input.addEventListener("input", () => {
+    if (state.get("filterError")) state.set({ filterError: null });
+    wake();
     typed();
   });
-  input.addEventListener("focus", suggestSoon);
-  input.addEventListener("click", suggestSoon);
+  input.addEventListener("focus", wake);
+  input.addEventListener("click", wake);
   input.addEventListener("blur", () => {
     hide();
     apply();
@@ -102,7 +112,7 @@ export function filterBar(): HTMLElement {
     const open = !list.hidden && options.length > 0;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
-      if (!open) return void suggestSoon();
+      if (!open) return wake();
       const n = options.length;
       active = event.key === "ArrowDown" ? (active + 1) % n : (active <= 0 ? n : active) - 1;
       show();
@@ -123,6 +133,7 @@ export function filterBar(): HTMLElement {
   });
 
   const render = (): void => {
+    input.placeholder = example(state.get("info")?.columns ?? []);
     const picks = state.get("picks");
     put(
       chips,
@@ -149,4 +160,17 @@ function whole(text: string): boolean {
   if ((text.match(/'/g)?.length ?? 0) % 2) return false;
   if (/(^|\s)(and|or|not|in|is|like|between)\s*$/i.test(text) || /[=<>(,]\s*$/.test(text)) return false;
   return /[=<>]|\b(in|is|like|between|not)\b/i.test(text);
+}
+
+/** "Filter, e.g. …" with columns that the space has. */
+function example(columns: readonly ColumnInfo[]): string {
+  const parts: string[] = [];
+  const number = columns.find((c) => c.kind === "number" && typeof c.min === "number" && typeof c.max === "number" && c.max > c.min);
+  if (number) {
+    const middle = ((number.min as number) + (number.max as number)) / 2;
+    parts.push(`${column(number.name)} >= ${Number.isInteger(number.min) ? Math.round(middle) : Number(middle.toPrecision(2))}`);
+  }
+  const category = columns.find((c) => c.kind === "category" && c.vocabulary?.length);
+  if (category) parts.push(`${column(category.name)} = ${written(category, category.vocabulary![0]!)}`);
+  return parts.length ? `Filter, e.g. ${parts.join(" and ")}` : "Filter";
 }

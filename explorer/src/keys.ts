@@ -2,14 +2,14 @@
 
 import { clearSubject, select, undoLabel } from "./explore";
 import { h } from "./dom";
-import { assign, step, targets } from "./labelling";
+import { assign, keysOf, step, targets } from "./labelling";
 import { state, writable } from "./state";
 import { attempt } from "./toast";
 import type { MapView } from "./map/mapview";
 
 const SHEET: [string, [string, string][]][] = [
-  ["The map", [["← ↑ → ↓", "move (Shift: farther)"], ["+ −", "zoom"], ["0", "show everything"], ["Enter", "choose what is nearest to the middle"], ["L", "lasso (or hold Shift and drag)"], ["A", "select all in view"]]],
-  ["Items", [["N P", "next, previous of what is listed"], ["1 … 9", "give the class of that number"], ["U", "take the last label back"], ["Esc", "close the item, clear the selection"]]],
+  ["The map", [["← ↑ → ↓", "move (Shift: farther)"], ["+ −", "zoom"], ["F", "show everything"], ["Enter", "choose what is nearest to the middle"], ["L", "lasso (or hold Shift and drag)"], ["A", "select all in view"]]],
+  ["Items", [["N P", "next, previous of what is listed"], ["1 … 9", "give the class with that key"], ["U", "take the last label back"], ["Esc", "close the item, clear the selection"]]],
   ["The page", [["/", "filter"], ["M", "to the map"], ["C", "colour by the next column"], ["?", "this sheet"]]],
 ];
 
@@ -42,10 +42,10 @@ export function listenForKeys(map: MapView, help: HTMLDialogElement, nextColour:
     }
     if (event.key === "?") return help.showModal();
     if (state.get("page") !== "explore") return;
-    const digit = /^[1-9]$/.test(event.key) ? Number(event.key) : 0;
-    if (digit && writable() && targets().length) {
-      const name = state.get("info")?.classes[digit - 1];
-      if (name !== undefined) {
+    if (/^\d$/.test(event.key)) {
+      const classes = state.get("info")?.classes ?? [];
+      const name = classes[keysOf(classes).indexOf(event.key)];
+      if (name !== undefined && writable() && targets().length) {
         event.preventDefault();
         void assign(name);
       }
@@ -60,7 +60,7 @@ export function listenForKeys(map: MapView, help: HTMLDialogElement, nextColour:
       n: () => step(1),
       p: () => step(-1),
       u: () => void attempt(undoLabel()),
-      "0": () => map.fit(true),
+      f: () => map.fit(true),
       escape: () => {
         if (map.lassoOn) map.setLasso(false);
         else if (state.get("selection")) select(null, { kind: "ids" });

@@ -1,4 +1,5 @@
-// Labels by keyboard: 1 to 9 give one of the first classes, U takes the last step back, N goes on to the next item.
+// Labels by keyboard: 1 to 9 give one of the first classes (classes that are digits have their own keys), U takes the last
+// step back, N goes on to the next item.
 
 import { h, icon, put } from "./dom";
 import { chooseId, label, selectedIds, undoLabel } from "./explore";
@@ -10,6 +11,12 @@ export function targets(): string[] {
   if (state.get("tab") === "selection") return selectedIds();
   const id = state.get("subject")?.id;
   return id ? [id] : [];
+}
+
+/** The key of each class: its own digit where all classes are digits, else its number in the list; none beyond the ninth. */
+export function keysOf(classes: readonly string[]): (string | null)[] {
+  if (classes.length && classes.every((name) => /^\d$/.test(name))) return [...classes];
+  return classes.map((_, i) => (i < 9 ? String(i + 1) : null));
 }
 
 export const assign = (name: string | null): Promise<void> => attempt(label(targets(), name));
@@ -35,6 +42,7 @@ export function labeller(current: () => string | null): HTMLElement {
     host.hidden = false;
     const now = current();
     const classes = info.classes.slice(0, 40);
+    const keys = keysOf(classes);
     const input = h("input", { type: "text", placeholder: "New label", "aria-label": "A new label", "data-key": "new-label", list: "classes", maxlength: 200 });
     const give = (): void => {
       const name = input.value.trim();
@@ -51,7 +59,7 @@ export function labeller(current: () => string | null): HTMLElement {
         "div",
         { class: "classes" },
         classes.map((name, i) =>
-          h("button", { type: "button", class: "class", "data-key": `class-${name}`, "aria-pressed": String(name === now), "aria-keyshortcuts": i < 9 ? String(i + 1) : null, onclick: () => void assign(name) }, i < 9 ? h("kbd", { "aria-hidden": "true" }, i + 1) : null, h("span", {}, name)),
+          h("button", { type: "button", class: "class", "data-key": `class-${name}`, "aria-pressed": String(name === now), "aria-keyshortcuts": keys[i], onclick: () => void assign(name) }, keys[i] !== null && keys[i] !== name ? h("kbd", { "aria-hidden": "true" }, keys[i]) : null, h("span", {}, name)),
         ),
         now !== null ? h("button", { type: "button", class: "class take", "data-key": "class-none", onclick: () => void assign(null) }, "No label") : null,
       ),

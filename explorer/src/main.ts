@@ -70,12 +70,12 @@ const centre = h(
     map.element,
     h("div", { class: "tools top-left" }, projection, h("label", { class: "colour-by" }, h("span", {}, "Colour"), colour)),
     h("div", { class: "tools top-right" }, lasso, iconButton("frame", "Select all in view (A)", () => select(map.inView(), { kind: "ids" }), { id: "in-view" })),
-    h("div", { class: "tools bottom-right" }, iconButton("plus", "Zoom in (+)", () => map.zoomBy(1.5)), iconButton("minus", "Zoom out (−)", () => map.zoomBy(1 / 1.5)), iconButton("fit", "Show everything (0)", () => map.fit(true))),
+    h("div", { class: "tools bottom-right" }, iconButton("plus", "Zoom in (+)", () => map.zoomBy(1.5)), iconButton("minus", "Zoom out (−)", () => map.zoomBy(1 / 1.5)), iconButton("fit", "Show everything (F)", () => map.fit(true))),
     h("div", { class: "bottom-left" }, legend, status),
     card,
     busy,
     empty,
-    h("p", { id: "map-keys", class: "unseen" }, "Arrow keys move, plus and minus zoom, 0 shows everything, Enter chooses the item nearest to the middle, L is the lasso, A selects all in view."),
+    h("p", { id: "map-keys", class: "unseen" }, "Arrow keys move, plus and minus zoom, F shows everything, Enter chooses the item nearest to the middle, L is the lasso, A selects all in view."),
   ),
 );
 
@@ -129,6 +129,8 @@ function renderPage(): void {
   if (page === "compare" && !compare) document.body.insertBefore((compare = comparePage()), unread);
   if (page === "runs" && !runs) document.body.insertBefore((runs = runsPage((space) => void attempt(async () => { state.set({ spaces: await spaces(), page: "explore" }); await open(space); }))), unread);
   explore.hidden = page !== "explore";
+  spaceChoice.hidden = page !== "explore";
+  renderTools();
   if (compare) compare.hidden = page !== "compare";
   if (runs) runs.hidden = page !== "runs";
 }
@@ -146,7 +148,7 @@ function renderTools(): void {
   const columns = info?.columns.filter((c) => c.kind !== "text" && c.kind !== "list") ?? [];
   put(colour, h("option", { value: "" }, "nothing"), columns.map((c) => h("option", { value: c.name }, c.name)));
   colour.value = state.get("colour") ?? "";
-  upload.hidden = !info?.can.upload;
+  upload.hidden = !info?.can.upload || state.get("page") !== "explore";
   empty.hidden = !info || info.items > 0;
   put(empty, h("p", { class: "lead" }, "No items yet"), h("p", { class: "quiet" }, "This space is empty. Items appear here once they are added."));
 }
@@ -188,7 +190,7 @@ state.watch(["busy"], () => {
   busy.textContent = state.get("busy") ?? "";
 });
 state.watch(["spaces", "api"], () => {
-  put(spaceChoice, state.get("spaces").map((s) => h("option", { value: s.name }, s.title || s.name)));
+  put(spaceChoice, state.get("spaces").map((s) => h("option", { value: s.name }, s.name)));
   spaceChoice.value = state.get("api")?.name ?? "";
   document.title = state.get("api") ? `${state.get("api")!.name} · Semblance` : "Semblance";
 });
@@ -216,10 +218,12 @@ state.watch(["map"], () => {
 state.watch(["column"], () => map.setColumn(state.get("column")));
 state.watch(["mask"], () => map.setMask(state.get("mask")));
 state.watch(["selection"], () => map.setSelected(state.get("selection")?.rows ?? null));
+let revealed: string | null = null; // brought into sight once, not again whenever its neighbours change
 state.watch(["subject", "neighbours", "map"], () => {
   const subject = state.get("subject");
   map.setFocus(subject?.row ?? -1, hitsOf().map((hit) => hit.position));
-  if (subject && subject.row >= 0) map.reveal(subject.row);
+  if (subject && subject.row >= 0 && subject.id !== revealed) map.reveal(subject.row);
+  revealed = subject?.row === -1 ? null : (subject?.id ?? null);
 });
 
 async function start(): Promise<void> {
@@ -232,7 +236,7 @@ async function start(): Promise<void> {
     const wanted = spaceInAddress();
     const space = all.find((s) => s.name === wanted) ?? (wanted ? undefined : (all.find((s) => !s.error) ?? all[0]));
     if (!space) throw new Error(wanted ? `No space named ${wanted} is served here: ${all.map((s) => s.name).join(", ") || "none is"}.` : "No space is served.");
-    if (space.error) throw new Error(`${space.name}: ${space.error.detail} ${space.error.remedy ?? ""}`);
+    if (space.error) throw new Error(`${space.name}: ${space.error.detail}`);
     await follow(space.name, map);
     keepAddress(map);
     unread.hidden = true;

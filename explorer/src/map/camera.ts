@@ -17,16 +17,16 @@ export class Camera {
   #least = 10;
   #most = 1e6;
 
-  /** Put the bounds into the window; further zooms are measured from here. */
-  fit(bounds: Bounds, padding = 36): void {
+  /** Put the bounds into the window, below what lies over its upper edge; further zooms are measured from here. */
+  fit(bounds: Bounds, padding = 36, above = 20): void {
     const w = Math.max(bounds.x1 - bounds.x0, 1e-6);
     const h = Math.max(bounds.y1 - bounds.y0, 1e-6);
-    const free = { w: Math.max(40, this.width - 2 * padding), h: Math.max(40, this.height - 2 * padding) };
+    const free = { w: Math.max(40, this.width - 2 * padding), h: Math.max(40, this.height - 2 * padding - above) };
     this.#home = Math.min(free.w / w, free.h / h, 1e5);
     this.#least = this.#home / 4;
     this.#most = this.#home * 4000;
     this.x = (bounds.x0 + bounds.x1) / 2;
-    this.y = (bounds.y0 + bounds.y1) / 2;
+    this.y = (bounds.y0 + bounds.y1) / 2 + above / 2 / this.#home;
     this.scale = this.#home;
   }
 

@@ -164,7 +164,7 @@ export class MapView {
     const bounds: Bounds = boundsOf(of(this.grid.x), of(this.grid.y));
     const goal = new Camera();
     [goal.width, goal.height] = [this.camera.width, this.camera.height];
-    goal.fit(bounds, 72);
+    goal.fit(bounds, 72, 0);
     this.#fly(goal.x, goal.y, Math.min(goal.scale, this.camera.scale / this.camera.zoom * 40));
   }
 
@@ -281,7 +281,7 @@ export class MapView {
     c.clearRect(0, 0, this.camera.width, this.camera.height);
     const ink = isDark() ? "255 255 255" : "20 22 28";
     const at = (row: number): [number, number] => this.camera.toScreen(this.grid.x[row]!, this.grid.y[row]!);
-    if (this.#focus >= 0) {
+    if (this.#focus >= 0 && !Number.isNaN(this.grid.x[this.#focus]!)) {
       const [fx, fy] = at(this.#focus);
       c.strokeStyle = `rgb(${ink} / 0.35)`;
       c.lineWidth = 1;
@@ -291,14 +291,14 @@ export class MapView {
         c.lineTo(...at(row));
       }
       c.stroke();
-      for (const row of this.#near) this.#ring(at(row), size / 2 + 2.5, 1.5, `rgb(${ink} / 0.8)`);
     }
+    for (const row of this.#near) this.#ring(at(row), size / 2 + 2.5, 1.5, `rgb(${ink} / 0.8)`);
     let side = 0;
     if (this.#pictured.length) {
       // The chosen item and its neighbours come first, so that theirs are the pictures that are kept.
       const first = new Set([this.#hover, this.#focus, ...this.#near]);
       const rows = [...this.#pictured].sort((a, b) => Number(first.has(b)) - Number(first.has(a)));
-      const chosen = chooseSpots(rows, this.grid.x, this.grid.y, this.camera);
+      const chosen = chooseSpots(rows, this.grid.x, this.grid.y, this.camera, this.#mask && this.camera.zoom < 3 ? 42 : 72);
       side = chosen.side;
       let there = 0;
       for (const spot of chosen.spots.reverse()) {

@@ -37,8 +37,8 @@ export class Pictures {
 }
 
 /** Those of the points in the window whose pictures do not cover one another, and the side of a picture in pixels. */
-export function chooseSpots(rows: number[], x: Float32Array, y: Float32Array, camera: Camera): { side: number; spots: Placed[] } {
-  const side = Math.round(Math.min(72, Math.max(30, Math.sqrt((camera.width * camera.height) / Math.max(1, rows.length)) * 0.62)));
+export function chooseSpots(rows: number[], x: Float32Array, y: Float32Array, camera: Camera, most: number): { side: number; spots: Placed[] } {
+  const side = Math.round(Math.min(most, Math.max(30, Math.sqrt((camera.width * camera.height) / Math.max(1, rows.length)) * 0.62)));
   const taken = new Map<string, Placed[]>();
   const spots: Placed[] = [];
   const cell = (v: number): number => Math.floor(v / side);

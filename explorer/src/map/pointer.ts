@@ -33,6 +33,7 @@ export function listen(element: HTMLElement, gestures: Gestures): void {
     if (event.target instanceof Element && event.target.closest("button, a, input, select")) return;
     if (event.pointerType === "mouse" && event.button !== 0) return;
     element.setPointerCapture(event.pointerId);
+    gestures.leave();
     down.set(event.pointerId, at(event));
     if (down.size === 1) {
       start = at(event);

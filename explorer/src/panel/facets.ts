@@ -8,7 +8,7 @@ import { state, type Pick } from "../state";
 import { onTheme } from "../theme";
 import { attempt } from "../toast";
 
-const SHOWN = 10;
+const SHOWN = 12;
 const open = new Set<string>(); // columns whose rare values are shown, too
 
 export function facetsPanel(): HTMLElement {
@@ -17,13 +17,19 @@ export function facetsPanel(): HTMLElement {
     const [info, facets] = [state.get("info"), state.get("facets")];
     if (!info) return put(panel, h("p", { class: "quiet pad" }, "…"));
     if (!info.columns.length) return put(panel, h("p", { class: "quiet pad" }, "This space has no attributes to filter by."));
-    const columns = info.columns.filter((c) => c.kind !== "list");
+    const columns = inOrder(info.columns.filter((c) => c.kind !== "list"), info.items);
     put(panel, columns.map((column) => facet(column, facets?.columns[column.name])));
   };
   state.watch(["info", "facets", "picks", "colour", "column"], render);
   onTheme(render);
   render();
   return panel;
+}
+
+/** The label first; what differs for every item (a row number, a name) last. */
+function inOrder(columns: ColumnInfo[], n: number): ColumnInfo[] {
+  const rank = (c: ColumnInfo): number => (c.name === "label" ? 0 : c.kind === "text" || (n > 1 && c.distinct === n && c.kind === "number" && Number.isInteger(c.min)) ? 2 : 1);
+  return [...columns].sort((a, b) => rank(a) - rank(b));
 }
 
 function facet(info: ColumnInfo, found: Facet | undefined): HTMLElement {
@@ -50,6 +56,8 @@ const words = (info: ColumnInfo, found: Facet): HTMLElement => h("p", { class: "
 
 function values(info: ColumnInfo, found: Facet, choice: Pick | undefined): HTMLElement {
   const all: (Omit<FacetValue, "value"> & { value: string | null })[] = [...found.values!];
+  // A handful is read in its own order; of many, the frequent come first.
+  if (all.length <= SHOWN) all.sort((a, b) => String(a.value).localeCompare(String(b.value), "en", { numeric: true }));
   const missing = typeof found.missing === "object" ? found.missing : null;
   if (missing?.total) all.push({ value: null, ...missing });
   const chosen = new Set(choice && "values" in choice ? choice.values : []);
@@ -69,11 +77,11 @@ function values(info: ColumnInfo, found: Facet, choice: Pick | undefined): HTMLE
     const bar = h("span", { class: "bar" }, h("i", { class: "all" }), h("i", { class: "now" }));
     (bar.children[0] as HTMLElement).style.width = `${(100 * total) / most}%`;
     (bar.children[1] as HTMLElement).style.width = `${(100 * matching) / most}%`;
-    const swatch = h("span", { class: colours ? "swatch" : "swatch none" });
-    if (colours) swatch.style.background = css(colours.ofCode(value === null ? -1 : (column?.vocabulary?.indexOf(String(value)) ?? -1)));
+    const swatch = colours ? h("span", { class: "swatch" }) : null;
+    if (swatch && colours) swatch.style.background = css(colours.ofCode(value === null ? -1 : (column?.vocabulary?.indexOf(String(value)) ?? -1)));
     return h(
       "label",
-      { class: chosen.size && !chosen.has(value) ? "value off" : "value", title: `${name}: ${count(matching)} of ${count(total)} match` },
+      { class: `value${chosen.size && !chosen.has(value) ? " off" : ""}${colours ? " coloured" : ""}`, title: `${name}: ${count(matching)} of ${count(total)} match` },
       h("input", { type: "checkbox", "data-key": `value-${info.name}-${name}`, checked: chosen.has(value), "aria-label": `${name}, ${count(matching)} of ${count(total)}`, onchange: () => toggle(value) }),
       swatch,
       h("span", { class: value === null ? "text missing" : "text" }, name),

@@ -2,7 +2,7 @@
 
 import type { Hit } from "../api";
 import { dotOf, labelOf, picture, shortId } from "../cards";
-import { count, figure, h, icon, iconButton, put } from "../dom";
+import { figure, h, icon, iconButton, put } from "../dom";
 import { chooseId, clearSubject, searchFile, select, where } from "../explore";
 import { labeller } from "../labelling";
 import { colouring, shown } from "../palette";
@@ -162,7 +162,7 @@ function neighbours(): HTMLElement {
     );
   });
   const within = where();
-  const note = `${count(found.matches)} searched${within ? " within the filter" : ""} · ${found.plan} · ${(1000 * found.seconds).toFixed(found.seconds < 0.01 ? 1 : 0)} ms${found.recall < 1 ? ` · recall ${found.recall.toFixed(2)}` : ""}`;
+  const note = `${found.plan.charAt(0).toUpperCase()}${found.plan.slice(1)}${within ? " within the filter" : ""} · ${(1000 * found.seconds).toFixed(found.seconds < 0.01 ? 1 : 0)} ms${found.recall < 1 ? ` · recall ${found.recall.toFixed(2)}` : ""}`;
   return h(
     "section",
     { class: "near", "aria-label": "Neighbours" },

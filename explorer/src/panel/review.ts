@@ -3,7 +3,7 @@
 
 import { finished, type Pair, type View } from "../api";
 import { picture, shortId } from "../cards";
-import { calm, count, figure, h, put } from "../dom";
+import { calm, count, figure, h, put, svg } from "../dom";
 import { chooseId, label, select } from "../explore";
 import { state, writable } from "../state";
 import { attempt } from "../toast";
@@ -81,11 +81,23 @@ export function reviewPanel(): HTMLElement {
     return h(
       "div",
       {},
-      h("div", { class: "threshold" }, h("p", {}, `${words.says} `, output), slider, h("p", { class: "total" }, h("b", {}, count(found.total)), words.name === "duplicates" ? " pairs" : " items", found.pairs.length ? h("button", { type: "button", class: "link small", "data-key": "select-view", onclick: take }, `Select ${found.total > found.pairs.length ? `the first ${count(ids.size)}` : "them"}`) : null)),
+      h("div", { class: "threshold" }, h("p", {}, `${words.says} `, output), passing(found), slider, h("p", { class: "total" }, h("b", {}, count(found.total)), words.name === "duplicates" ? " pairs" : " items", found.pairs.length ? h("button", { type: "button", class: "link small", "data-key": "select-view", onclick: take }, `Select ${found.total > found.pairs.length ? `the first ${count(ids.size)}` : "them"}`) : null)),
       h("section", { class: "border", "aria-label": "At the border" }, h("div", { class: "section-head" }, h("h3", {}, "At the border")), h("div", { class: "sides" }, border("just pass", found.border.inside), border("just do not", found.border.outside))),
       h("section", { "aria-label": "All that pass" }, h("div", { class: "section-head" }, h("h3", {}, "Most extreme first")), found.pairs.length ? h("ul", { class: "pairs" }, found.pairs.map((pair) => h("li", {}, couple(pair, say), suspect(pair)))) : h("p", { class: "quiet" }, words.few)),
     );
   };
+
+  /** How many pass at each threshold, on a scale of logarithms; what passes now is darker. */
+  const passing = (found: View): SVGElement | null => {
+    const [low, high] = found.range;
+    if (found.scale.length < 2 || !(high > low)) return null;
+    const most = Math.log1p(Math.max(...found.scale.map(([, n]) => n))) || 1;
+    const at = ([score, n]: [number, number]): string => `${((100 * (score - low)) / (high - low)).toFixed(2)} ${(34 - (32 * Math.log1p(n)) / most).toFixed(2)}`;
+    const area = (part: [number, number][]): string => (part.length ? `M${at([part[0]![0], 0])}L${part.map(at).join("L")}L${at([part.at(-1)![0], 0])}Z` : "");
+    const inside = found.scale.filter(([score]) => (words().name === "outliers" ? score >= found.threshold : score <= found.threshold));
+    return svg("svg", { viewBox: "0 0 100 34", preserveAspectRatio: "none", class: "passing", "aria-hidden": "true" }, svg("path", { d: area(found.scale) }), svg("path", { d: area(inside), class: "in" }));
+  };
+  const words = (): (typeof VIEWS)[number] => VIEWS[chosen]!;
 
   const couple = (pair: Pair, say: (v: number) => string): HTMLElement =>
     h(

@@ -1,5 +1,6 @@
 // A selection: a set of ids with an address, a condition, a file, and a name under which the space keeps it.
 
+import { Refused } from "../api";
 import { picture } from "../cards";
 import { count, h, icon, items, put } from "../dom";
 import { addressOf, chooseId, select, selectedIds, where } from "../explore";
@@ -103,8 +104,13 @@ function takeAway(rows: Uint32Array): HTMLElement {
   const api = state.get("api")!;
   /** Make sure that the server knows the selection, and give its name there. */
   const keep = async (as: string): Promise<string> => {
-    if (rows.length > GIVEN) throw new Error(`a selection of ${count(rows.length)} items is too large to send: narrow it by a filter`);
-    return (await api.select(as, selectedIds())).name;
+    const { from } = selection;
+    if (from.kind === "where") return (await api.select(as, { where: from.where })).name;
+    if (rows.length > GIVEN) {
+      const detail = `${items(rows.length)} are too many to send by their ids (at most ${count(GIVEN)}): select by a filter instead, all that match.`;
+      throw new Refused({ type: "/problems/too-large", title: "Too many", status: 413, detail });
+    }
+    return (await api.select(as, { ids: selectedIds() })).name;
   };
   const save = async (): Promise<void> => {
     const wanted = name.value.trim();
@@ -121,7 +127,7 @@ function takeAway(rows: Uint32Array): HTMLElement {
     link.remove();
   };
   const copyWhere = async (): Promise<void> => {
-    const text = selection.from.kind === "where" ? selection.from.where : await (await fetch(api.selectionFile(await current(), "where"))).text();
+    const text = selection.from.kind === "where" ? selection.from.where : await api.whereOf(await current());
     await copy(text, "The condition is copied.");
   };
   const copyLink = async (): Promise<void> => {
