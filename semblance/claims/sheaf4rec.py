@@ -1,7 +1,8 @@
 """Recommendation over a learned sheaf beside LightGCN and matrix factorisation, one trainer for the three.
 
 MovieLens-100k: all ratings are positives, four fifths of every user's items teach, drawn by seed; 64 numbers a node, 3
-layers, batches of 8,192 ratings with one drawn negative each, 30 epochs of 10 steps, the same rate and decay for all.
+layers, batches of 8,192 ratings with one drawn negative each, 30 epochs of 10 steps, the same rate and decay for all: the
+rate at which LightGCN does best on seeds 100 and 101 (0.01: 0.228, 0.02: 0.249, 0.04: 0.248).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from semblance.recipes.registry import Recipe
 from semblance.space.tasks import Task, task_of
 from semblance.space.training import train
 
-SAME = {"dim": 64, "batch": 8192, "steps": 10, "lr": 1e-2, "decay": 2e-4, "epochs": 30}
+SAME = {"dim": 64, "batch": 8192, "steps": 10, "lr": 2e-2, "decay": 2e-4, "epochs": 30}
 LAYERS = 3
 MEASURE = "f1_20"
 

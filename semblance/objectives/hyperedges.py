@@ -1,6 +1,6 @@
 """Hyperedges: sets of nodes that belong together shall score higher than sets that do not.
 
-    s(e) = u . relu( A [mean of z over e | mean of z^2 - (mean of z)^2] ),     loss = softplus(-s(e)) + softplus(s(e'))
+    s(e) = u . relu( A norm[mean of z over e | mean of z^2 - (mean of z)^2] ),     loss = softplus(-s(e)) + softplus(s(e'))
 
 e: a share of the hyperedges, which the encoder does not see in this step; e': as many sets of their sizes, drawn in one of
 the ways of `data/hyperedge_negatives.py`, or made by a generator that learns to be taken for real ("learned": numbers drawn
@@ -44,7 +44,8 @@ class Hyperedges(nn.Module):
         if not 0 < hide < 1 or batch < 1:
             raise SemblanceError(f"hide is {hide} and batch {batch}: give a share between 0 and 1, and 1 or more")
         self.negatives, self.batch, self.hide = negatives, batch, hide
-        self.judge = nn.Sequential(nn.Linear(2 * dim, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+        # States that were summed over many are large, their squares larger: layer norm keeps the judge's steps small.
+        self.judge = nn.Sequential(nn.LayerNorm(2 * dim), nn.Linear(2 * dim, hidden), nn.ReLU(), nn.Linear(hidden, 1))
         made = negatives == "learned"
         self.generator = nn.Sequential(nn.Linear(NOISE, hidden), nn.ReLU(), nn.Linear(hidden, nodes)) if made else None
 
