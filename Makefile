@@ -10,7 +10,7 @@ CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 WORKERS ?= 2
 
-.PHONY: install demo test plugin lint faults claims bench evidence table docs resolve clean
+.PHONY: install demo test plugin lint faults claims bench evidence table page docs resolve clean
 
 install: $(INSTALLED)
 
@@ -64,6 +64,10 @@ evidence: install
 # The tables that are generated from the code.
 table: install
 	$(BIN)/python -m semblance.recipes.registry
+
+# The page of `semblance serve`, from its TypeScript: needs node, which nobody needs to use it.
+page:
+	cd explorer && npm ci --no-audit --no-fund && npm run build
 
 # The site: guides, notebooks and the API. A warning or a lost link is an error.
 docs: install
