@@ -30,7 +30,7 @@ def walk_contrast(
     lr: float = 0.005,
     epochs: int = 50,
 ) -> Recipe:
-    """semblance fit cora --recipe walk-contrast"""
+    """semblance fit cora --recipe walk-contrast    # micro-F1, half of the labels, seed 100: 0.860; a table 0.814"""
 
     def encoder(shape: Shape) -> Stack | Table:
         if features and shape.item[0]:
