@@ -11,7 +11,7 @@ spatio-temporal. A name is a recipe with settings; nothing is written twice. A t
     generation  more graphs like these
     forecast    a number of every node of a window (`node_labels`)
 
-Names that have no recipe of their own are settings of one: attention is gat, sage-pool is sage with a maximum.
+Names that have no recipe of their own are settings of one: the sum, mean and maximum over nodes are gin with that read-out.
 Reference: Wu et al. 2021, A Comprehensive Survey on Graph Neural Networks, arXiv:1901.00596.
 """
 
@@ -61,7 +61,7 @@ TABLE = (
     Row("spatial", "nn4g", "nn4g", NODES),
     Row("spatial", "diffusion-cnn", "diffusion-cnn", ALONE, cost="K E"),
     Row("spatial", "sage", "sage", NODES),
-    Row("spatial", "sage-pool", "sage", NODES, settings={"aggregator": "max"}),
+    Row("spatial", "sage-pool", "sage-pool", NODES),
     Row("spatial", "sage-lstm", "sage-lstm", NODES, cost="E, one neighbour after the other"),
     Row("spatial", "gat", "gat", NODES),
     Row("spatial", "monet", "monet", NODES, cost="K E"),

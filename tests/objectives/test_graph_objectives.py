@@ -10,7 +10,7 @@ from torch import nn
 from semblance.data.dataset import Shape
 from semblance.encoders.graphs.profiles import Profiles
 from semblance.encoders.graphs.stack import Stack
-from semblance.encoders.graphs.variational import Variational
+from semblance.encoders.graphs.variational import FIRST, Variational
 from semblance.errors import SemblanceError
 from semblance.geometry.graph import Graph
 from semblance.objectives.adversarial import Adversarial
@@ -91,7 +91,7 @@ def test_an_uncertain_embedding_pays_its_divergence_from_the_normal_distribution
 
     inner = Told([], inputs=8, include_input=True)
     encoder = Variational(inner)
-    mean, deviation = told[:, :4], told[:, 4:].exp()
+    mean, deviation = told[:, :4], (told[:, 4:] + FIRST).exp()
     assert encoder.dim == 4 and torch.equal(encoder.eval()({}), mean)
     torch.manual_seed(1)
     drawn = encoder.train()({})

@@ -1,8 +1,8 @@
 """Temporal: what the nodes of a graph have measured, step by step, as one state a node. x [V, T] holds T measurements.
 
     DiffusionGru    z, r = sigmoid( G_1 [u_t | h] ),  c = tanh( G_2 [u_t | r * h] ),  h <- z * h + (1 - z) * c
-    Gated           blocks of:  a convolution over time, its one half gated by the sigmoid of the other;  relu( G u_t ) at
-                    every step;  another gated convolution;  layer norm
+    Gated           blocks of:  a convolution over time plus its input, gated by the sigmoid of another;  relu( G u_t ) at
+                    every step;  another gated convolution;  layer norm before the next block
     Dilated         convolutions over time at distance 1, 2, 4, .., tanh gated by sigmoid, each followed by steps over the
                     edges and over a graph that is learned, softmax of relu(E_1 E_2^T); the layers' last states summed
 
@@ -70,7 +70,8 @@ class DiffusionGru(nn.Module):
 
 
 class GatedTime(nn.Module):
-    """A convolution over time [V, T, C] -> [V, T, out], padded with zeros before the first step; half of it is a gate."""
+    """A convolution over time [V, T, C] -> [V, T, out], padded with zeros before the first step; half of it is a gate. The
+    other half is bent by tanh, or has the input added to it."""
 
     def __init__(self, inputs: int, outputs: int, size: int = 3, dilation: int = 1, bend: bool = False):
         super().__init__()
@@ -80,7 +81,8 @@ class GatedTime(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[V, T, C] -> [V, T, out]."""
         value, gate = self.map(F.pad(x.transpose(1, 2), (self.before, 0))).transpose(1, 2).chunk(2, 2)
-        return (torch.tanh(value) if self.bend else value) * torch.sigmoid(gate)
+        value = torch.tanh(value) if self.bend else value + F.pad(x, (0, value.shape[2] - x.shape[2]))
+        return value * torch.sigmoid(gate)
 
 
 class Gated(nn.Module):
@@ -91,7 +93,10 @@ class Gated(nn.Module):
         self.first = nn.ModuleList(GatedTime(1 if i == 0 else dim, dim, size) for i in range(len(filters)))
         self.filters = nn.ModuleList(filters)
         self.second = nn.ModuleList(GatedTime(dim, dim, size) for _ in filters)
-        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in filters)
+        # None after the last block: how warm it is must not be normalised away.
+        self.norms = nn.ModuleList(
+            nn.LayerNorm(dim) if i + 1 < len(filters) else nn.Identity() for i in range(len(filters))
+        )
         self.dim = dim
 
     def forward(self, x: Tensor, graph: Graph) -> Tensor:

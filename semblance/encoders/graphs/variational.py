@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from semblance.contracts import Batch
 from semblance.geometry.spaces import Euclidean, Geometry
 
+FIRST = -2.0  # added to the logarithm of a deviation: with 1 at the start, noise is all that a decoder hears for long
 WIDEST = 4.0  # of the logarithm of a deviation: beyond it the exponential runs away
 
 
@@ -38,7 +39,7 @@ class Variational(nn.Module):
         mean, log_deviation = told.chunk(2, 1)
         if not self.training:
             return mean
-        log_deviation = log_deviation.clamp(-WIDEST, WIDEST)
+        log_deviation = (log_deviation + FIRST).clamp(-WIDEST, WIDEST)
         each = mean.square() + (2 * log_deviation).exp() - 1 - 2 * log_deviation
         self.penalty = each.sum(1).mean() / 2
         return mean + log_deviation.exp() * torch.randn_like(mean)

@@ -27,7 +27,8 @@ def test_a_convolution_over_time_does_not_see_the_future(dilation):
     assert torch.allclose(layer(other)[:, :4], found[:, :4]) and (layer(other)[:, 4:] != found[:, 4:]).all()
     steps = [x[:, 6 - back * dilation] if back * dilation <= 6 else 0 * x[:, 0] for back in (2, 1, 0)]
     mapped = sum(s @ layer.map.weight[:, :, k].T for k, s in enumerate(steps)) + layer.map.bias
-    assert torch.allclose(found[:, 6], mapped[:, :4] * torch.sigmoid(mapped[:, 4:]))
+    value = mapped[:, :4] + torch.nn.functional.pad(x[:, 6], (0, 2))
+    assert torch.allclose(found[:, 6], value * torch.sigmoid(mapped[:, 4:]))
 
 
 def test_a_filter_over_a_series_is_the_filter_at_every_step():
@@ -74,16 +75,12 @@ def test_what_is_learned_reaches_every_network_of_series():
 
 
 def test_heat_moves_by_its_equation_and_nothing_is_heated_after_the_window():
-    data = heat_on_a_ring(
-        {"train": 3, "test": 2}, sensors=10, history=5, ahead=1, sources=2, flow=0.6, loss=0.1, seed=4
-    )
-    x = data.x.reshape(5, 10, 5).astype(np.float64)
-    target = data.node_targets["node_labels"].reshape(5, 10)
+    data = heat_on_a_ring({"train": 30, "test": 2}, sensors=10, history=5, ahead=2, flow=0.6, loss=0.1, seed=4)
+    x = data.x.reshape(32, 10, 5).astype(np.float64)
 
     def cooled(u):
         return 0.9 * (0.4 * u + 0.3 * (np.roll(u, 1, 1) + np.roll(u, -1, 1)))
 
-    heated = [x[..., t + 1] - cooled(x[..., t]) for t in range(4)] + [target - cooled(x[..., 4])]
-    steps = np.stack(heated, 2)
-    assert (steps > -1e-5).all() and ((steps > 1e-4).any(2).sum(1) <= 2).all()
-    assert ((steps[..., 4] > 1e-4) >= (steps[..., 3] > 1e-4)).all()  # what heats goes on
+    heated = np.stack([x[..., t + 1] - cooled(x[..., t]) for t in range(4)])
+    assert (heated > -1e-5).all() and 0.02 < (heated > 1e-4).mean() < 0.08
+    assert np.allclose(cooled(cooled(x[..., 4])), data.node_targets["node_labels"].reshape(32, 10), atol=1e-5)
