@@ -98,6 +98,8 @@ class Served:
         """Refuses to change what may not be changed."""
         if self.read_only:
             raise Problem("forbidden", "this server only reads", "start it without --read-only")
+        with self._lock:
+            self._open()
         if not can_write(self.path):
             raise Problem("forbidden", f"the folder of space {self.name!r} cannot be written", "mend its permissions")
 

@@ -143,6 +143,7 @@ async def events(us: Us, id: str, last_event_id: Annotated[str | None, Header(ma
 async def stream(jobs: Jobs, job: Job, seen: int) -> AsyncIterator[bytes]:
     """Events from number `seen` on, until the job or the server ends."""
     silent = 0.0
+    yield b": listening\n\n"  # a browser takes a stream for open when the first bytes come
     while True:
         while seen < len(job.events):
             name, content = job.events[seen]

@@ -24,7 +24,8 @@ def test_our_own_names_are_known_with_any_port(name):
 @pytest.mark.parametrize(
     "name",
     ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "", "localhost:", "localhost:x", "a b", "192.168.0.5",
-     "@localhost", "localhost/x", "localhost:80:80", "\u2024localhost", "xn--localhost", "[::1", "0.0.0.0", "127.0.0.1\r\nX: y"],
+     "@localhost", "localhost/x", "localhost:80:80",
+     "\u2024localhost", "xn--localhost", "[::1", "0.0.0.0", "127.0.0.1\r\nX: y"],
 )  # fmt: skip
 def test_a_name_that_is_not_ours_is_refused(client, name):
     assert not Hosts("127.0.0.1").knows(name)
