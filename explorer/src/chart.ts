@@ -67,5 +67,5 @@ export function rankTable(found: Ranking): HTMLElement {
       h("td", {}, verdict ? h("span", { class: i === 0 ? "badge good" : "badge" }, verdict) : null),
     );
   });
-  return h("div", { class: "scroll" }, h("table", { class: "rank" }, h("caption", { class: "unseen" }, `Recipes by ${found.metric}`), h("thead", {}, h("tr", {}, ["Recipe", found.metric, "", "95 % interval", "Seeds", "Time", ""].map((t) => h("th", { scope: "col" }, t)))), h("tbody", {}, body)));
+  return h("div", { class: "scroll" }, h("table", { class: "rank" }, h("caption", { class: "unseen" }, `Recipes by ${found.metric}`), h("thead", {}, h("tr", {}, ["Recipe", found.metric, "", "95 % interval", "Seeds", "Time", ""].map((t, i) => h("th", { scope: "col", class: [1, 3, 4, 5].includes(i) ? "number" : null }, t)))), h("tbody", {}, body)));
 }

@@ -51,7 +51,8 @@ function firstColour(): string | null {
   const columns = state.get("info")?.columns ?? [];
   const named = columns.find((c) => c.name === "label" && c.kind !== "text" && c.kind !== "list");
   const category = columns.find((c) => c.kind === "category" && c.name !== "split" && (c.distinct ?? 0) > 1);
-  return (named ?? category ?? columns.find((c) => c.kind === "number"))?.name ?? null;
+  const number = columns.find((c) => c.kind === "number" && (c.distinct ?? 2) > 1 && c.distinct !== state.get("info")!.items);
+  return (named ?? category ?? number)?.name ?? null;
 }
 
 /** PCA at once; UMAP when it is ready, with its progress told. What is shown stays until the other is there. */
@@ -175,7 +176,7 @@ export async function searchFile(file: File): Promise<void> {
     state.set({ subject, neighbours: answer, votes: null, queue: answer.hits.map((h) => h.id) });
     say(`${answer.hits.length} neighbours of ${file.name}`);
     if (state.get("info")?.can.classify && subject.vector) {
-      const votes = await api.classify({ vector: subject.vector });
+      const votes = await api.classify({ vector: subject.vector, where: where() || null });
       if (turn === latest.subject) state.set({ votes });
     }
   } finally {
@@ -193,12 +194,12 @@ async function againNeighbours(first = false): Promise<void> {
   if (subject.id === null && !subject.vector) return;
   try {
     const wanted = api.search({ ...asked, where: where() || null, k: NEIGHBOURS }, signal);
-    const voted = first && info.can.classify ? api.classify(asked, signal).catch((error: unknown) => (error instanceof Refused ? null : Promise.reject(error))) : null;
+    const voted = info.can.classify ? api.classify({ ...asked, where: where() || null }, signal).catch((error: unknown) => (error instanceof Refused ? null : Promise.reject(error))) : null;
     const item: Item | null = subject.id !== null && first ? await api.item(subject.id) : subject.item;
     const answer = await wanted;
     if (turn !== latest.subject) return;
     state.set({ subject: { ...subject, item, row: item?.position ?? subject.row }, neighbours: answer });
-    const votes = voted ? await voted : state.get("votes");
+    const votes = voted ? await voted : null;
     if (turn === latest.subject) state.set({ votes });
     if (first) say(`${subject.name}, ${answer.hits.length} neighbours`);
   } catch (error) {

@@ -133,7 +133,7 @@ export function filterBar(): HTMLElement {
   });
 
   const render = (): void => {
-    input.placeholder = example(state.get("info")?.columns ?? []);
+    input.placeholder = example(state.get("info")?.columns ?? [], state.get("info")?.items ?? 0);
     const picks = state.get("picks");
     put(
       chips,
@@ -163,14 +163,15 @@ function whole(text: string): boolean {
 }
 
 /** "Filter, e.g. …" with columns that the space has. */
-function example(columns: readonly ColumnInfo[]): string {
+function example(columns: readonly ColumnInfo[], n: number): string {
   const parts: string[] = [];
-  const number = columns.find((c) => c.kind === "number" && typeof c.min === "number" && typeof c.max === "number" && c.max > c.min);
+  const number = columns.find((c) => c.kind === "number" && c.distinct !== n && typeof c.min === "number" && typeof c.max === "number" && c.max > c.min);
   if (number) {
     const middle = ((number.min as number) + (number.max as number)) / 2;
     parts.push(`${column(number.name)} >= ${Number.isInteger(number.min) ? Math.round(middle) : Number(middle.toPrecision(2))}`);
   }
-  const category = columns.find((c) => c.kind === "category" && c.vocabulary?.length);
+  const categories = columns.filter((c) => c.kind === "category" && c.vocabulary?.length);
+  const category = categories.find((c) => c.name === "label") ?? categories[0];
   if (category) parts.push(`${column(category.name)} = ${written(category, category.vocabulary![0]!)}`);
   return parts.length ? `Filter, e.g. ${parts.join(" and ")}` : "Filter";
 }

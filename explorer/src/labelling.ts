@@ -13,10 +13,10 @@ export function targets(): string[] {
   return id ? [id] : [];
 }
 
-/** The key of each class: its own digit where all classes are digits, else its number in the list; none beyond the ninth. */
+/** The key of each class: a class that is a digit has its own, the others take the free ones from 1 on; null when none is left. */
 export function keysOf(classes: readonly string[]): (string | null)[] {
-  if (classes.length && classes.every((name) => /^\d$/.test(name))) return [...classes];
-  return classes.map((_, i) => (i < 9 ? String(i + 1) : null));
+  const free = [..."123456789"].filter((key) => !classes.includes(key));
+  return classes.map((name) => (/^\d$/.test(name) ? name : (free.shift() ?? null)));
 }
 
 export const assign = (name: string | null): Promise<void> => attempt(label(targets(), name));

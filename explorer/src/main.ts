@@ -116,10 +116,27 @@ document.body.append(
 );
 let compare: HTMLElement | null = null;
 let runs: HTMLElement | null = null;
+let lost: string | null = null; // why no space is shown
 
+/** Open another space than the one in the address. */
 async function open(name: string): Promise<void> {
   history.replaceState(null, "", `/s/${encodeURIComponent(name)}${location.search}`);
-  await follow(name, map);
+  await show(name);
+}
+
+/** Follow the address into a space; what keeps it from being shown is said in its place, and the others stay at hand. */
+async function show(name: string | null): Promise<void> {
+  const all = state.get("spaces");
+  try {
+    const space = all.find((s) => s.name === name) ?? (name ? undefined : (all.find((s) => !s.error) ?? all[0]));
+    if (!space) throw new Error(name ? `No space named ${name} is served here: ${all.map((s) => s.name).join(", ") || "none is"}.` : "No space is served.");
+    if (space.error) throw new Error(`${space.name}: ${space.error.detail}`);
+    await follow(space.name, map);
+    lost = null;
+  } catch (error) {
+    lost = error instanceof Error ? error.message : String(error);
+  }
+  renderPage();
 }
 
 function renderPage(): void {
@@ -128,7 +145,9 @@ function renderPage(): void {
   put(nav, pages.map(([name, title]) => h("button", { type: "button", "aria-current": name === page ? "page" : null, "data-key": name, onclick: () => state.set({ page: name }) }, title)));
   if (page === "compare" && !compare) document.body.insertBefore((compare = comparePage()), unread);
   if (page === "runs" && !runs) document.body.insertBefore((runs = runsPage((space) => void attempt(async () => { state.set({ spaces: await spaces(), page: "explore" }); await open(space); }))), unread);
-  explore.hidden = page !== "explore";
+  explore.hidden = page !== "explore" || lost !== null;
+  unread.hidden = page !== "explore" || lost === null;
+  if (lost !== null) put(unread, icon("warning", 28), h("h1", {}, "The space cannot be shown"), h("p", {}, lost), h("button", { type: "button", class: "primary", onclick: () => location.reload() }, "Try again"));
   spaceChoice.hidden = page !== "explore";
   renderTools();
   if (compare) compare.hidden = page !== "compare";
@@ -191,7 +210,7 @@ state.watch(["busy"], () => {
 });
 state.watch(["spaces", "api"], () => {
   put(spaceChoice, state.get("spaces").map((s) => h("option", { value: s.name }, s.name)));
-  spaceChoice.value = state.get("api")?.name ?? "";
+  spaceChoice.value = state.get("api")?.name ?? spaceInAddress() ?? "";
   document.title = state.get("api") ? `${state.get("api")!.name} · Semblance` : "Semblance";
 });
 state.watch(["api"], () => {
@@ -233,18 +252,12 @@ async function start(): Promise<void> {
   try {
     const [about, all] = await Promise.all([server(), spaces()]);
     state.set({ server: about, spaces: all });
-    const wanted = spaceInAddress();
-    const space = all.find((s) => s.name === wanted) ?? (wanted ? undefined : (all.find((s) => !s.error) ?? all[0]));
-    if (!space) throw new Error(wanted ? `No space named ${wanted} is served here: ${all.map((s) => s.name).join(", ") || "none is"}.` : "No space is served.");
-    if (space.error) throw new Error(`${space.name}: ${space.error.detail}`);
-    await follow(space.name, map);
-    keepAddress(map);
-    unread.hidden = true;
   } catch (error) {
-    explore.hidden = true;
-    unread.hidden = false;
-    put(unread, icon("warning", 28), h("h1", {}, "The space cannot be shown"), h("p", {}, error instanceof Error ? error.message : String(error)), h("button", { type: "button", class: "primary", onclick: () => location.reload() }, "Try again"));
+    lost = error instanceof Error ? error.message : String(error);
+    return renderPage();
   }
+  await show(spaceInAddress());
+  keepAddress(map);
 }
 
 listenForKeys(map, help, nextColour);

@@ -103,7 +103,7 @@ function histogram(info: ColumnInfo, found: Facet, choice: Pick | undefined): HT
   const [low, high] = [edges[0]!, edges.at(-1)!];
   const time = info.kind === "time";
   const say = time ? day : figure;
-  if (!(high > low)) return h("p", { class: "quiet small" }, `${say(low)} everywhere`);
+  if (!(high > low) || (info.min !== null && info.min === info.max)) return h("p", { class: "quiet small" }, `${say(low)} everywhere`);
   const range = choice && !("values" in choice) ? choice : { low: null, high: null };
   const most = Math.max(1, ...found.total!);
   const [W, H] = [232, 44];

@@ -29,7 +29,7 @@ export function selectionPanel(hooks: { lasso(): void; inView(): void; frame(row
     put(body, head(selection.rows, hooks.frame), selection.rows.length ? composition(selection.rows) : null, selection.rows.length ? takeAway(selection.rows) : null);
     put(list, gallery(selection.rows));
   };
-  state.watch(["selection", "info", "column", "ids"], render);
+  state.watch(["selection", "info", "column", "ids", "matches"], render);
   onTheme(render);
   render();
   return panel;

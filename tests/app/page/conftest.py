@@ -195,7 +195,7 @@ class Reader:
         )
         kept.mkdir(parents=True, exist_ok=True)
         picture = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
-        picture.quantize(256, dither=Image.Dither.NONE).save(kept / f"{name}.png", optimize=True)
+        few_colours(picture).save(kept / f"{name}.png", optimize=True)
         return kept / f"{name}.png"
 
     def audit(self, question: str, argument: str | None = None) -> list[str]:
@@ -215,6 +215,22 @@ class Reader:
         outside = [url for url in self.asked if not url.startswith((self.address, "data:", "blob:"))]
         assert outside == []
         assert self.audit("overhanging") == []
+
+
+def few_colours(picture: Image.Image) -> Image.Image:
+    """In 256 colours: the 160 most frequent as they are, so that paper stays paper; the rest shared out among the others,
+    a rare one (the dot in a legend) weighing more than its share."""
+    colours, times = np.unique(np.asarray(picture).reshape(-1, 3), axis=0, return_counts=True)
+    order = times.argsort()[::-1]
+    rest = order[160:]
+    palette = colours[order[:160]].tolist()
+    if len(rest):
+        weighed = np.repeat(colours[rest], np.ceil(np.sqrt(times[rest])).astype(int), axis=0).astype(np.uint8)
+        shared = Image.fromarray(weighed[None]).quantize(256 - len(palette)).getpalette()
+        palette += np.reshape(shared, (-1, 3))[: 256 - len(palette)].tolist()
+    like = Image.new("P", (1, 1))
+    like.putpalette([int(v) for colour in palette for v in colour])
+    return picture.quantize(palette=like, dither=Image.Dither.NONE)
 
 
 @pytest.fixture

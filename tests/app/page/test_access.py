@@ -140,3 +140,6 @@ def test_a_space_deleted_under_the_server_is_told(reader, small):
     one.until("!document.querySelector('.unread').hidden")
     assert "gone" in page.locator(".unread p").inner_text()
     one.shot("deleted-space")
+    page.select_option("#space", "one")
+    one.until("!document.querySelector('.explore').hidden && window.semblance.state.get('facets')")
+    assert one.data("drawn") == "1"

@@ -80,7 +80,7 @@ def test_pictures_stand_in_for_dots_when_zoomed_in_and_are_those_of_the_items_th
     # What is put at a place is the picture of the item at that place.
     for row in one.state("Array.from(map.inView()).slice(0, 20)"):
         assert one.state(f"state.get('ids')[{row}]") in sixes
-    one.state("(map.frame(map.inView()), map.zoomBy(2.5))")
+    one.state("(map.camera.zoomAt(map.camera.width * 0.3, map.camera.height * 0.55, 4), map.redraw())")
     one.until("document.querySelector('.explore .map').dataset.pictures > 5")
     one.page.wait_for_timeout(400)
     one.shot("pictures")

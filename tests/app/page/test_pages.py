@@ -136,7 +136,7 @@ def test_a_fit_is_watched_and_stopped(reader):
     page.fill("#run-recipe", "simclr")
     page.fill("#run-epochs", "400")
     page.click(".start button.primary")
-    one.until("document.querySelector('.run-detail .chart')")
+    one.until("(document.querySelector('.chart .line')?.getAttribute('d').match(/L/g) ?? []).length >= 3", patience=180)
     assert page.locator(".run-detail .badge").inner_text() == "running"
     one.shot("fit")
     page.click("[data-key=cancel]")

@@ -61,11 +61,12 @@ def test_completion_leads_from_a_column_to_a_sign_to_a_value(reader):
 
     page.keyboard.type("spl")
     take("split")
+    one.until("document.querySelector('#completions .note')?.textContent === 'equals'")
+    one.shot("completion")
     take("=")
     take("test")
     assert page.input_value("#filter").strip() == "split = 'test'"
     one.until("document.querySelector('#completions .word')?.textContent === 'and'")
-    one.shot("completion")
     page.keyboard.press("Escape")
     page.keyboard.press("Enter")
     one.until("semblance.state.get('mask')")
