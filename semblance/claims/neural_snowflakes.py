@@ -1,6 +1,7 @@
 """Claim of neural snowflakes: a learned function of a flat distance represents metrics that flat distances cannot.
 
-Both encoders are ReLU perceptrons of two hidden layers of 64 and 16 coordinates. The star's nodes are told apart by
+All encoders are ReLU perceptrons of one hidden layer of 32 and 16 coordinates (chosen on seed 100); the Euclidean one is
+trained at two rates, the better of which counts. The star's nodes are told apart by
 one-hot inputs. 0.127 is the least worst relative error of six leaves and their centre in any Euclidean space: leaves
 that spread as far as they can stand at the corners of a simplex, at sqrt(12 / 5) times the distance of the centre
 instead of twice.
@@ -19,8 +20,9 @@ from semblance.geometry.metric_embedding import Encoded, fit
 from semblance.geometry.snowflake import Snowflake, Snowflaked
 from semblance.learning.parts import torch_chance
 
-TRAIN, TEST, STEPS, BATCH, LR = 3000, 1000, 1500, 128, 0.01
-WIDTH, COORDINATES, LEAVES = 64, 16, 6
+TRAIN, TEST, STEPS, BATCH, LR = 3000, 1000, 1500, 128, 0.03
+SLOWER = 0.01
+WIDTH, COORDINATES, LEAVES = 32, 16, 6
 STAR_STEPS = 600
 TRIPLES = 100_000
 TARGETS = {"r^0.5": lambda r: r**0.5, "r^0.5 log(1 + r)^0.5": lambda r: (r * r.log1p()) ** 0.5}
@@ -70,15 +72,19 @@ def share(run: Run, dim: int, target, seed: int) -> float:  # type: ignore[no-un
     errors = {"scaled": float(squared(slope * r[asked], wanted[asked]))}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        pairs = {"Euclidean": Flat(COORDINATES).distance, "snowflake": bent(run, COORDINATES, 0.0)}
-        for name, metric in pairs.items():
-            module = Encoded(perceptron(dim, WIDTH, COORDINATES, 2), metric)
+        flat = Flat(COORDINATES).distance
+        for name, metric, lr in (
+            ("Euclidean", flat, LR),
+            ("Euclidean, slower", flat, SLOWER),
+            ("snowflake", bent(run, COORDINATES, 0.1), LR),
+        ):
+            module = Encoded(perceptron(dim, WIDTH, COORDINATES, 1), metric)
             data = (x[known], y[known], wanted[known])
-            fit(module, *data, loss=squared, steps=STEPS, lr=LR, batch=BATCH, generator=generator)
+            fit(module, *data, loss=squared, steps=STEPS, lr=lr, batch=BATCH, generator=generator)
             with torch.no_grad():
                 errors[name] = float(squared(module(x[asked], y[asked]), wanted[asked]))
     run.progress(f"{dim} dimensions, seed {seed}: " + ", ".join(f"{k} {v:.3g}" for k, v in errors.items()))
-    return errors["snowflake"] / min(errors["scaled"], errors["Euclidean"])
+    return errors["snowflake"] / min(error for name, error in errors.items() if name != "snowflake")
 
 
 def star(run: Run, seed: int) -> float:
@@ -91,7 +97,7 @@ def star(run: Run, seed: int) -> float:
         torch.manual_seed(seed)
         module = Encoded(perceptron(nodes, 32, 5, 1), bent(run, 5, 0.1))
         ends = (one_hot[first], one_hot[second])
-        fit(module, *ends, wanted, loss=relative, steps=STAR_STEPS, lr=LR)
+        fit(module, *ends, wanted, loss=relative, steps=STAR_STEPS, lr=SLOWER)
     with torch.no_grad():
         return float((module(*ends) / wanted - 1).abs().max())
 

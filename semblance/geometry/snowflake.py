@@ -48,7 +48,7 @@ class Snowflake(nn.Module):
         self.psi = psi
         self.a = _weights([(width, before) for before in ends[:-1]], generator)
         self.b = _weights([(after, width) for after in ends[1:]], generator)
-        self.c = _weights([(KINDS[psi], 1)] * layers, generator)
+        self.c = _weights([(1, KINDS[psi])] * layers, generator)
         self.exponents = nn.Parameter(torch.zeros(layers, 2))
         self.p = nn.Parameter(torch.tensor(float(p)), requires_grad=learn_p)
 
@@ -57,7 +57,7 @@ class Snowflake(nn.Module):
         u = t.unsqueeze(-1)
         for a, b, c, exponents in zip(self.a, self.b, self.c, self.exponents.sigmoid(), strict=True):
             bent = self._bent(u @ a.abs().T, exponents)  # [..., width, 1 or 3]
-            u = (bent @ c.abs()).squeeze(-1) @ b.abs().T
+            u = (bent @ c.abs().T).squeeze(-1) @ b.abs().T
         return _power(u.squeeze(-1), 1 + self.p.abs())
 
     def _bent(self, u: Tensor, exponents: Tensor) -> Tensor:

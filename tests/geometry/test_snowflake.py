@@ -53,7 +53,7 @@ def test_one_layer_is_the_formula():
         u = made.a[0][unit, 0].abs().item() * t
         parts = (1 - math.exp(-u), u**a, math.log(1 + u) ** b)
         total += made.b[0][0, unit].abs().item() * sum(
-            c * v for c, v in zip(made.c[0][:, 0].abs().tolist(), parts, strict=True)
+            c * v for c, v in zip(made.c[0][0].abs().tolist(), parts, strict=True)
         )
     assert made(torch.tensor(t, dtype=torch.float64)).item() == pytest.approx(total**1.5)
 
