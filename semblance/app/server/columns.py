@@ -71,6 +71,14 @@ def numbers_of(column: Column, kind: pa.DataType) -> NDArray[Any]:
 
 def described(held: Held, name: str) -> dict[str, Any]:
     """What a page needs to know of a column."""
+    kept = held.of_columns[name]
+    if "described" not in kept:
+        kept["described"] = _described(held, name)
+    found: dict[str, Any] = kept["described"]
+    return found
+
+
+def _described(held: Held, name: str) -> dict[str, Any]:
     column, kind = held.column(name), held.table.schema.field(name).type
     said: dict[str, Any] = {"name": name, "kind": kind_of(column), "type": str(kind), "nulls": missing_in(column)}
     said |= {"distinct": None, "min": None, "max": None, "vocabulary": None}

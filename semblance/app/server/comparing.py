@@ -42,10 +42,10 @@ async def compare(us: Us, asked: Compare) -> Response:
 
     def work() -> Response:
         one, other = us.spaces[asked.a].held(), us.spaces[asked.b].held()
-        key = "compare", other.content, other.order, asked.k
-        if key not in one.kept:
-            one.kept[key] = compared(one, other, asked.k)
-        return answer({"a": asked.a, "b": asked.b, **one.kept[key]})
+        key, exactly = ("compare", asked.b), (one.content, other.content, one.order, other.order, asked.k)
+        if key not in one.kept or one.kept[key][0] != exactly:
+            one.kept[key] = exactly, compared(one, other, asked.k)
+        return answer({"a": asked.a, "b": asked.b, **one.kept[key][1]})
 
     return await run_in_threadpool(work)
 

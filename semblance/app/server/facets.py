@@ -63,25 +63,29 @@ def facet(held: Held, name: str, inside: NDArray[np.bool_], bins: int) -> dict[s
 
 def histogram(held: Held, name: str, inside: NDArray[np.bool_], bins: int) -> dict[str, Any]:
     """Edges [bins + 1] over all values, and how many lie between them; none where there are no values."""
-    key = "histogram", name, bins
-    if key not in held.kept:
-        values = numbers_of(held.column(name), held.table.schema.field(name).type)
-        known = np.isfinite(values)
-        if not known.any():
-            held.kept[key] = None
-        else:
-            low, high = float(values[known].min()), float(values[known].max())
-            whole = pa.types.is_integer(held.table.schema.field(name).type)
-            edges = between(low, high, bins, whole)
-            codes = np.full(len(values), -1)
-            codes[known] = np.clip(np.searchsorted(edges, values[known], side="right") - 1, 0, len(edges) - 2)
-            held.kept[key] = edges, codes
-    if held.kept[key] is None:
+    kept = held.of_columns[name]
+    found = kept.get("binned")
+    if found is None or found[0] != bins:  # one number of bins a column, or a thousand askers could fill the memory
+        found = kept["binned"] = bins, binned(held, name, bins)
+    if found[1] is None:
         return {"edges": [], "total": [], "matching": []}
-    edges, codes = held.kept[key]
+    edges, codes = found[1]
     total = np.bincount(codes[codes >= 0], minlength=len(edges) - 1)
     matching = np.bincount(codes[inside & (codes >= 0)], minlength=len(edges) - 1)
     return {"edges": edges.tolist(), "total": total.tolist(), "matching": matching.tolist()}
+
+
+def binned(held: Held, name: str, bins: int) -> tuple[NDArray[np.float64], NDArray[np.int16]] | None:
+    """Edges, and the bin of every row [N], -1 where there is no value; None where there is none at all."""
+    values = numbers_of(held.column(name), held.table.schema.field(name).type)
+    known = np.isfinite(values)
+    if not known.any():
+        return None
+    whole = pa.types.is_integer(held.table.schema.field(name).type)
+    edges = between(float(values[known].min()), float(values[known].max()), bins, whole)
+    codes = np.full(len(values), -1, np.int16)
+    codes[known] = np.clip(np.searchsorted(edges, values[known], side="right") - 1, 0, len(edges) - 2)
+    return edges, codes
 
 
 def between(low: float, high: float, bins: int, whole: bool) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ Answers carry a content-security-policy without inline scripts, may not be frame
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -128,9 +129,10 @@ class Guard:
         told = headers.get("content-length", "0")
         if told.isdigit() and int(told[:20]) > most:
             raise _too_large(most)
-        async with self._taking:
+        # Small ones do not wait for large ones: whoever may send no more than a token cannot keep the others waiting.
+        async with self._taking if most > SHORT else contextlib.nullcontext():
             try:
-                async with asyncio.timeout(4 * PATIENCE):
+                async with asyncio.timeout(4 * PATIENCE if most > SHORT else PATIENCE):
                     body = await _whole(receive, most)
             except TimeoutError:
                 raise Problem("unreadable", "the body did not come within the time it has", "send it at once") from None

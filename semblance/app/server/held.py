@@ -55,7 +55,15 @@ class Held:
             self._columns = {n: known[n] for n in known if n in self.arrays and self.arrays[n] is before.arrays.get(n)}
         self._masks: OrderedDict[str, NDArray[np.bool_]] = OrderedDict()
         self._lock = threading.Lock()
-        self.kept: dict[Any, Any] = {}  # answers that others keep for as long as this version lasts
+        # What others keep of their answers: while this version lasts, the ids stay, the vectors, the values of a column.
+        self.kept: dict[Any, Any] = {}
+        self.of_rows: dict[Any, Any] = before.of_rows if before is not None and before.ids is self.ids else {}
+        same = before is not None and before.content == self.content
+        self.of_vectors: dict[Any, Any] = before.of_vectors if before is not None and same else {}
+        self.of_columns: dict[str, dict[Any, Any]] = {name: {} for name in [*self.arrays, "id"]}
+        if before is not None:
+            unchanged = [n for n in self.arrays if self.arrays[n] is before.arrays.get(n)]
+            self.of_columns |= {name: before.of_columns[name] for name in unchanged}
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -27,7 +27,7 @@ from semblance.app.server.problems import Problem
 
 log = logging.getLogger(__name__)
 SORTS = {"fit": "asked", "rank": "asked", "umap": "derived", "neighbours": "derived"}
-WAITING, KEPT, EVENTS, LINE = 20, 100, 20_000, 2_000
+WAITING, KEPT, EVENTS, LINE = 20, 100, 5_000, 500
 """Jobs that may wait; that are remembered; events of one that are; letters of one printed line."""
 ENDED = ("done", "failed", "cancelled")
 GRACE = 8.0

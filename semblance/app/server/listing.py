@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from semblance.app.server import columns, derived
-from semblance.app.server.answers import BYTES, answer, cached
+from semblance.app.server.answers import BYTES, answer, cached, encoded
 from semblance.app.server.held import Held
 from semblance.app.server.problems import ProblemDetails
 from semblance.app.server.selecting import listed
@@ -97,7 +99,6 @@ def uploads(held: Held) -> bool:
 @router.get("/api/spaces", response_model=SpaceList)
 async def spaces(us: Us) -> Response:
     """All spaces that are served."""
-    from starlette.concurrency import run_in_threadpool
 
     def tell() -> list[dict[str, Any]]:
         return [told(served, lambda held, one=served: line_of(one, held)) for served in us.spaces]
@@ -135,16 +136,14 @@ async def ids(request: Request, here: Here) -> Response:
     """All ids in row order: int32 (`X-Ids: int32`) where all are whole numbers, else a JSON list (`X-Ids: json`)."""
 
     def tell(held: Held) -> tuple[Held, bytes | None]:
-        if "ids" not in held.kept:
-            held.kept["ids"] = whole_numbers(held.ids)
-        return held, held.kept["ids"]
+        if "ids" not in held.of_rows:
+            held.of_rows["ids"] = whole_numbers(held.ids)
+        return held, held.of_rows["ids"]
 
     held, numbers = await reading(here, tell)
     tag = f'"ids-{held.order}"'
     if numbers is not None:
         return cached(request, tag, numbers, headers={**held.headers, "X-Ids": "int32"})
-    from semblance.app.server.answers import encoded
-
     content = b"" if request.headers.get("if-none-match") == tag else encoded(held.ids)
     return cached(request, tag, content, "application/json", {**held.headers, "X-Ids": "json"})
 
@@ -167,13 +166,12 @@ async def column(request: Request, here: Here, name: str) -> Response:
     def tell(held: Held) -> Response:
         if name not in held.arrays and name != "id":
             raise unknown("column", name, held.arrays)
-        key = "column", name
-        if key not in held.kept:
-            held.kept[key] = columns.framed(held, name)
-        import hashlib
-
-        tag = f'"{hashlib.blake2b(held.kept[key], digest_size=8).hexdigest()}"'
-        return cached(request, tag, held.kept[key], headers=held.headers)
+        kept = held.of_columns[name]
+        if "framed" not in kept:
+            content = columns.framed(held, name)
+            kept["framed"] = content, f'"{hashlib.blake2b(content, digest_size=8).hexdigest()}"'
+        content, tag = kept["framed"]
+        return cached(request, tag, content, headers=held.headers)
 
     return await reading(here, tell)
 

@@ -23,13 +23,13 @@ SEED = 0
 
 def stored(served: Served, held: Held, kind: str) -> tuple[derived.Arrays, dict[str, Any]] | None:
     """What is kept of this version's vectors, in memory or beside the space."""
-    if kind not in held.kept:
+    if kind not in held.of_vectors:
         folders = (derived.folder_of(served.path, True), derived.folder_of(served.path, False))
         found = derived.read(folders, kind, held.content)
         if found is None:
             return None
-        held.kept[kind] = found
-    result: tuple[derived.Arrays, dict[str, Any]] = held.kept[kind]
+        held.of_vectors[kind] = found
+    result: tuple[derived.Arrays, dict[str, Any]] = held.of_vectors[kind]
     return result
 
 
@@ -38,7 +38,7 @@ def pca_of(served: Served, held: Held) -> tuple[derived.Arrays, dict[str, Any]]:
     found = stored(served, held, "pca")
     if found is None:
         xy, said = projection.pca(held.view.source, SEED)
-        found = held.kept["pca"] = {"x": xy[0], "y": xy[1]}, said
+        found = held.of_vectors["pca"] = {"x": xy[0], "y": xy[1]}, said
         derived.keep(derived.folder_of(served.path, not served.read_only), "pca", held.content, *found)
     return found
 

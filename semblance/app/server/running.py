@@ -59,6 +59,7 @@ def serve(
     settings |= {
         "proxy_headers": False,
         "timeout_keep_alive": 30,
+        "limit_concurrency": 1000,
         "timeout_graceful_shutdown": GRACE,
         "log_config": None,
     }

@@ -32,7 +32,7 @@ def table_of(here: Served, held: Held) -> Table | None:
     found = stored(here, held, "neighbours")
     if found is None and len(held) <= AT_ONCE:
         positions, distances = neighbourhoods.everybody(held.view.source, str(held.manifest["geometry"]))
-        found = held.kept["neighbours"] = {"positions": positions, "distances": distances}, {"items": len(held)}
+        found = held.of_vectors["neighbours"] = {"positions": positions, "distances": distances}, {"items": len(held)}
         folder = derived.folder_of(here.path, not here.read_only)
         derived.keep(folder, "neighbours", held.content, *found)
     return None if found is None else (found[0]["positions"], found[0]["distances"])
@@ -52,9 +52,10 @@ async def view(
         table = table_of(here, held)
         if table is None:
             return waiting(made_by_a_job(us, here, held, "neighbours", "the table of neighbours"))
-        if view not in held.kept:
-            held.kept[view] = found(view, held, table)
-        pairs, more = held.kept[view]
+        kept = held.kept if view == "suspects" else held.of_vectors
+        if view not in kept:
+            kept[view] = found(view, held, table)
+        pairs, more = kept[view]
         return answer(shown(view, held, pairs, more, threshold, limit), held.headers)
 
     return await reading(here, tell)
