@@ -65,7 +65,7 @@ SAMPLES = 100
         "heat on a ring, error of graph-gru over a per-sensor GRU": {
             "catalogue": "at most 0.8; heat diffusion with random sources on a ring of 20 sensors",
             "used": "at most 0.8; sources in pulses that end with the window that is seen",
-            "why": "on seed 100 sources after the window leave nothing to foresee (all models within 5 percent) and constant "
+            "why": "on seed 100 sources after the window leave nothing to foresee (models within 5 percent) and constant "
             "sources tell a sensor of its neighbours (0.82, gated 0.95): a third form of the data, 0.58, gated 0.52",
         },
         "heat on a ring, error of gated over a per-sensor GRU": {
