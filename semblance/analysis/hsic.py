@@ -26,6 +26,7 @@ from torch import Tensor
 from semblance.errors import SemblanceError
 
 CHUNK = 16_384  # rows held at a time
+TILE = 256  # rows whose sums stay in the cache
 BLOCK = 256  # columns (or rows) of a symmetric product that are made at a time
 
 
@@ -45,15 +46,18 @@ class Side:
         self.x, self.name = x, name
         self.n, self.p = x.shape
         self.dtype = torch.float64 if x.dtype == np.float64 else torch.float32
-        self.mean = (
-            sum((part.sum(0, dtype=torch.float64) for part in self._raw()), torch.zeros(self.p).double()) / self.n
-        )
+        self.whole: Tensor | None = None
+        self.mean = torch.zeros(self.p, dtype=torch.float64)
+        for part in self._raw():
+            self.mean += sum(tile.sum(0).double() for tile in part.split(TILE)) / self.n
         if not self.mean.isfinite().all():
             rows = int(sum((~part.isfinite().all(1)).sum() for part in self._raw()))
             raise SemblanceError(
                 f"{name} holds NaN or infinity in {rows} of {self.n} rows: leave these items out of both sides"
             )
-        self.lengths = torch.cat([part.double().square().sum(1) for part in self.chunks()])
+        if self.n <= CHUNK:
+            self.whole = next(self.chunks())
+        self.lengths = torch.cat([tile.double().square().sum(1) for part in self.chunks() for tile in part.split(TILE)])
         if float(self.lengths.sum()) <= 1e-12 * self.n * float(1e-30 + self.mean.square().sum()):
             raise SemblanceError(f"{name} is the same for all {self.n} items: there is nothing to compare")
         self.square = inner(self, self)
@@ -63,7 +67,10 @@ class Side:
             yield torch.from_numpy(np.ascontiguousarray(self.x[first : first + CHUNK])).to(self.dtype)
 
     def chunks(self) -> Iterator[Tensor]:
-        """[<= CHUNK, p] centred rows, in order."""
+        """[<= CHUNK, p] centred rows, in order; a side of one chunk is kept."""
+        if self.whole is not None:
+            yield self.whole
+            return
         mean = self.mean.to(self.dtype)
         for part in self._raw():
             yield part - mean
@@ -74,9 +81,7 @@ def inner(a: Side, b: Side) -> float:
     if a.n > CHUNK:
         return _streamed(a, b)
     x, y = (next(side.chunks()) for side in (a, b))
-    if a is b:
-        y = x
-    elif x.dtype != y.dtype:
+    if x.dtype != y.dtype:
         x, y = x.double(), y.double()
     if a.n * (a.p + b.p) < a.p * b.p:
         return _of_items(x, y, a is b)
