@@ -50,6 +50,5 @@ def serve(
         else:
             print(f"Serving {', '.join(map(str, spaces))} at {address} (Ctrl-C stops)", flush=True)
 
-    names = {"host": host, "port": port, "hosts": allow_host or (), "token": token, "read_only": read_only}
-    run(spaces, **names, ready=ready)
+    run(spaces, host=host, port=port, hosts=allow_host or (), token=token, read_only=read_only, ready=ready)
     face.say("stopped")

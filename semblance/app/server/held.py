@@ -46,7 +46,7 @@ class Held:
         self.arrays = _arrays(view, before, old)
         self.table = pa.table(self.arrays)
         self._shown = {name: _told(array) for name, array in self.arrays.items()}
-        self.order = before.order if before is not None and self.ids is before.ids else _key(self.ids)
+        self.order: str = before.order if before is not None and self.ids is before.ids else _key(self.ids)
         # The generation comes first: what is derived of another one is swept away by its name (memory.housekeeping).
         self.content = f"{view.record.generation}-{_content(view)}"
         self._columns: dict[str, Column] = {}

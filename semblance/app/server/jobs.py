@@ -40,7 +40,8 @@ class Job:
     def __init__(self, kind: str, title: str, spec: Mapping[str, Any], told: Mapping[str, Any], key: str):
         self.id, self.kind, self.title, self.spec, self.key = secrets.token_hex(8), kind, title, dict(spec), key
         self.request = dict(told)
-        self.state, self.error = "queued", None
+        self.state = "queued"
+        self.error: str | None = None
         self.space: str | None = None
         self.ranking: str | None = None
         self.done, self.total, self.text = 0, 1, ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -101,7 +102,7 @@ async def spaces(us: Us) -> Response:
     """All spaces that are served."""
 
     def tell() -> list[dict[str, Any]]:
-        return [told(served, lambda held, one=served: line_of(one, held)) for served in us.spaces]
+        return [told(served, partial(line_of, served)) for served in us.spaces]
 
     return answer({"spaces": await run_in_threadpool(tell)})
 

@@ -20,7 +20,7 @@ from semblance.memory.segments import Floats, Ints, Vectors
 
 NEAR = 10
 BLOCK = 4096
-Table = tuple[Ints, Floats]
+Table = tuple[NDArray[np.integer], Floats]
 
 
 class Pairs(NamedTuple):

@@ -219,7 +219,7 @@ async def classify(here: Here, us: Us, asked: Ballot) -> Response:
     def tell(held: Held) -> Response:
         vector, itself = vector_of(here, held, asked)
         query: Any = vector if itself is None else held.ids[itself]
-        decision = here.space.vote(query, asked.k, asked.votes, where=asked.where)
+        decision: Any = here.space.vote(query, asked.k, asked.votes, where=asked.where)  # one query, one decision
         said = decision.to_dict()
         for voter in said["neighbours"]:
             voter["position"] = held.place.get(voter["id"])

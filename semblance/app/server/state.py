@@ -75,7 +75,8 @@ BINARY: dict[int | str, dict[str, Any]] = {
 
 async def newest(served: Served) -> Held:
     """The newest version; at once where it was asked for a moment ago, else by a thread."""
-    return served.fresh() or await run_in_threadpool(served.held)
+    found = served.fresh()
+    return found if found is not None else await run_in_threadpool(served.held)
 
 
 async def reading(served: Served, work: Callable[[Held], T]) -> T:

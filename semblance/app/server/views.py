@@ -103,7 +103,7 @@ def shown(
         places = {"position": int(pairs.item[number]), "other_position": int(pairs.other[number])}
         return {**ends, **places, **{name: values[number] for name, values in more.items()}}
 
-    steps = np.unique(np.linspace(0, len(scores) - 1, STEPS).astype(int)) if len(scores) else []
+    steps = np.unique(np.linspace(0, max(len(scores) - 1, 0), STEPS).astype(int))[: len(scores)]
     ends = [float(scores.min()), float(scores.max())] if len(scores) else [0.0, 0.0]
     return {
         "view": view,

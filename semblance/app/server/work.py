@@ -68,7 +68,7 @@ def fit(spec: dict[str, Any]) -> None:
     out = Path(spec["out"])
     progress = Progress(out.with_name(out.name + ".fitting") / "log.jsonl")
     given = {key: spec[key] for key in ("epochs", "label", "domain") if spec.get(key) is not None}
-    telling = {"progress": progress, "say": lambda line: tell("line", text=line)}
+    telling: dict[str, Any] = {"progress": progress, "say": lambda line: tell("line", text=line)}
     with fitting.fit(
         spec["data"], spec.get("recipe"), out=out, seed=spec["seed"], **given, **spec["settings"], **telling
     ) as space:
@@ -90,7 +90,7 @@ def rank(spec: dict[str, Any]) -> None:
     out = Path(spec["out"])
     progress = Progress(out / "runs.jsonl", "run", run)
     given = {key: spec[key] for key in ("epochs", "label", "domain", "seeds") if spec.get(key) is not None}
-    telling = {"progress": progress, "say": lambda line: tell("line", text=line)}
+    telling: dict[str, Any] = {"progress": progress, "say": lambda line: tell("line", text=line)}
     found = ranked(spec["data"], spec.get("recipes") or None, out=out, seed=spec["seed"], **given, **telling)
     progress.follow()
     tell("rows", **found.to_dict())

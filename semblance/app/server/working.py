@@ -61,6 +61,8 @@ def begun(us: Server, asked: Start) -> Job:
 
     if us.read_only:
         raise Problem("forbidden", "this server only reads", "start it without --read-only")
+    if asked.settings and (asked.kind == "rank" or asked.recipe is None):
+        raise SemblanceError("settings are those of one recipe: name the recipe of a fit, or leave them out")
     for recipe in filter(None, [asked.recipe, *(asked.recipes or ())]):
         check_settings(recipe, asked.settings if recipe == asked.recipe else {})
     data = data_of(us.root, asked.data)

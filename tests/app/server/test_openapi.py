@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import requests
 import schemathesis
@@ -10,6 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from semblance.app.server.application import application
 from tests.app.server.conftest import make
 
+EXAMPLES = int(os.environ.get("SEMBLANCE_EXAMPLES", "12"))
 BUILT_LATER = {501}
 """What is typed and not built yet; any other answer from 500 on is a fault."""
 
@@ -64,7 +67,7 @@ def test_whatever_is_asked_is_answered(schema):
             continue
 
         @settings(
-            max_examples=12, deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate],
+            max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate],
             suppress_health_check=list(HealthCheck),
         )  # fmt: skip
         @schemathesis_given(operation)

@@ -77,6 +77,8 @@ def test_what_goes_wrong_in_a_job_is_told_in_one_line(folder, open_client, tmp_p
         {"epochs": -1},
         {"data": "nowhere.npy"},
         {"settings": {"out": "/tmp/x"}},
+        {"settings": {"nodes": "/etc/passwd"}, "recipe": None},
+        {"settings": {"overwrite": True}, "kind": "rank"},
     ],
 )
 def test_a_job_that_cannot_work_is_not_started(folder, open_client, data, asked):
