@@ -2,8 +2,8 @@
 
     first paint   from the navigation to the first frame with points (the mark "semblance:painted"), of spaces of 10,000
                   and of 200,000 items whose map is stored; a browser context of its own each time, so nothing is cached
-    frame         what lies between two frames while the map is dragged, then zoomed by the wheel; the median and the worst
-                  of twenty, with WebGL (SwiftShader) and with the plain canvas
+    frame         what lies between two frames while the map is dragged, then zoomed by the wheel; the median and the p95
+                  of sixty, with the renderer that the page chooses, with WebGL (SwiftShader) and with the plain canvas
 
     python bench/app/page.py [--items 10000 200000] [--rounds 7]
 
@@ -72,13 +72,12 @@ def measured(browser: Any, address: str, rounds: int) -> dict[str, Any]:
         paints.append(seconds)
         context.close()
     result: dict[str, Any] = {"first paint": {"median": median(paints), "runs": paints}}
-    for renderer in ("webgl", "canvas"):
+    for renderer in ("", "webgl", "canvas"):
         context, page, _ = opened(browser, f"{address}?renderer={renderer}")
         page.wait_for_timeout(2000)
         drawn = page.locator(".explore .map")
-        if drawn.get_attribute("data-renderer") != renderer:
-            continue
-        result[renderer] = {"drawn": int(drawn.get_attribute("data-drawn"))}
+        renderer = renderer or "chosen"
+        result[renderer] = {k: drawn.get_attribute(f"data-{k}") for k in ("renderer", "drawn")}
         for kind in ("pan", "zoom"):
             times = sorted(t / 1000 for t in page.evaluate(MOVE, kind))
             result[renderer][kind] = {"median": median(times), "p95": times[int(0.95 * len(times))]}
@@ -129,11 +128,7 @@ def main() -> None:
 
 def judged(results: dict[str, Any]) -> dict[str, Any]:
     got = {f"first paint of {n}": r["first paint"]["median"] for n, r in results.items()}
-    got |= {
-        f"median frame at {n}": max(r["webgl"][k]["median"] for k in ("pan", "zoom"))
-        for n, r in results.items()
-        if "webgl" in r
-    }
+    got |= {f"median frame at {n}": max(r["chosen"][k]["median"] for k in ("pan", "zoom")) for n, r in results.items()}
     return {
         name: {"most": most, "seconds": got[name], "reached": got[name] <= most}
         for name, most in TARGETS.items()

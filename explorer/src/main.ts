@@ -167,7 +167,7 @@ function renderTools(): void {
   const columns = info?.columns.filter((c) => c.kind !== "text" && c.kind !== "list") ?? [];
   put(colour, h("option", { value: "" }, "nothing"), columns.map((c) => h("option", { value: c.name }, c.name)));
   colour.value = state.get("colour") ?? "";
-  upload.hidden = !info?.can.upload || state.get("page") !== "explore";
+  upload.hidden = !info?.can.upload || !info.items || state.get("page") !== "explore";
   empty.hidden = !info || info.items > 0;
   put(empty, h("p", { class: "lead" }, "No items yet"), h("p", { class: "quiet" }, "This space is empty. Items appear here once they are added."));
 }

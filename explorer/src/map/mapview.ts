@@ -279,6 +279,9 @@ export class MapView {
   #drawOverlay(size: number): void {
     const c = this.#context;
     c.clearRect(0, 0, this.camera.width, this.camera.height);
+    // Chromium may go on showing the last picture when a frame only clears; a point that nobody sees makes it a drawing.
+    c.fillStyle = "rgb(128 128 128 / 0.005)";
+    c.fillRect(0, 0, 1, 1);
     const ink = isDark() ? "255 255 255" : "20 22 28";
     const at = (row: number): [number, number] => this.camera.toScreen(this.grid.x[row]!, this.grid.y[row]!);
     if (this.#focus >= 0 && !Number.isNaN(this.grid.x[this.#focus]!)) {

@@ -62,6 +62,7 @@ function values(info: ColumnInfo, found: Facet, choice: Pick | undefined): HTMLE
   if (missing?.total) all.push({ value: null, ...missing });
   const chosen = new Set(choice && "values" in choice ? choice.values : []);
   const wide = open.has(info.name);
+  if (!all.length) return h("p", { class: "quiet small" }, "no values");
   const shown = wide ? all : all.slice(0, SHOWN);
   for (const one of all.slice(shown.length)) if (chosen.has(one.value)) shown.push(one);
   const most = Math.max(1, ...all.map((v) => v.total));
@@ -103,6 +104,7 @@ function histogram(info: ColumnInfo, found: Facet, choice: Pick | undefined): HT
   const [low, high] = [edges[0]!, edges.at(-1)!];
   const time = info.kind === "time";
   const say = time ? day : figure;
+  if (!Number.isFinite(low) || !found.total!.some(Boolean)) return h("p", { class: "quiet small" }, "no values");
   if (!(high > low) || (info.min !== null && info.min === info.max)) return h("p", { class: "quiet small" }, `${say(low)} everywhere`);
   const range = choice && !("values" in choice) ? choice : { low: null, high: null };
   const most = Math.max(1, ...found.total!);

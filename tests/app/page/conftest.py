@@ -23,6 +23,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import semblance as sb
+from semblance.memory.store import Store
 
 ROOT = Path(__file__).resolve().parents[3]
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run"]
@@ -78,9 +79,10 @@ def crowd(folder: Path) -> Path:
     rng = np.random.default_rng(0)
     heap = rng.integers(0, 12, 200_000)
     x = (rng.normal(size=(12, 8))[heap] * 2 + rng.normal(size=(200_000, 8))).astype(np.float32)
+    columns = {"heap": [f"heap {h:02d}" for h in heap], "height": x[:, 0].astype(float).round(3)}
     path = folder / "crowd.space"
-    with sb.fit(x, recipe="as-is", out=path) as space:
-        space.update(space.ids, pa.table({"heap": [f"heap {h:02d}" for h in heap]}))
+    with Store.create(path, dim=8, geometry="euclidean", domain="vectors", manifest={}) as store:
+        store.commit_space(ids=[str(i) for i in range(200_000)], vectors=x, attributes=pa.table(columns), manifest={})
     return path
 
 
@@ -228,9 +230,15 @@ def few_colours(picture: Image.Image) -> Image.Image:
         weighed = np.repeat(colours[rest], np.ceil(np.sqrt(times[rest])).astype(int), axis=0).astype(np.uint8)
         shared = Image.fromarray(weighed[None]).quantize(256 - len(palette)).getpalette()
         palette += np.reshape(shared, (-1, 3))[: 256 - len(palette)].tolist()
-    like = Image.new("P", (1, 1))
-    like.putpalette([int(v) for colour in palette for v in colour])
-    return picture.quantize(palette=like, dither=Image.Dither.NONE)
+    given = np.array(palette, int)
+    every = colours.astype(int)
+    nearest = np.concatenate(
+        [np.abs(part[:, None] - given).sum(-1).argmin(1) for part in np.array_split(every, 1 + len(every) // 4096)]
+    )
+    places = nearest[np.unique(np.asarray(picture).reshape(-1, 3), axis=0, return_inverse=True)[1]]
+    small = Image.fromarray(places.reshape(picture.height, picture.width).astype(np.uint8), "P")
+    small.putpalette(given.ravel().tolist())
+    return small
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_every_item_of_a_space_is_drawn_in_the_colours_of_its_labels(reader, pai
 
 def test_without_webgl_a_plain_canvas_draws_the_same_points(reader, painted):
     pictures = []
-    for path in ("/s/digits", "/s/digits?renderer=canvas"):
+    for path in ("/s/digits?renderer=webgl", "/s/digits?renderer=canvas"):
         one = reader()
         one.open(path)
         pictures.append((one.data("renderer"), one.data("drawn"), one.look(".explore .map")))
@@ -80,7 +80,8 @@ def test_pictures_stand_in_for_dots_when_zoomed_in_and_are_those_of_the_items_th
     # What is put at a place is the picture of the item at that place.
     for row in one.state("Array.from(map.inView()).slice(0, 20)"):
         assert one.state(f"state.get('ids')[{row}]") in sixes
-    one.state("(map.camera.zoomAt(map.camera.width * 0.3, map.camera.height * 0.55, 4), map.redraw())")
+    row = one.state("map.inView()[90]")
+    one.state(f"(map.camera.x = map.grid.x[{row}], map.camera.y = map.grid.y[{row}], map.zoomBy(4))")
     one.until("document.querySelector('.explore .map').dataset.pictures > 5")
     one.page.wait_for_timeout(400)
     one.shot("pictures")

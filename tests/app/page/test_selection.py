@@ -41,6 +41,12 @@ def selected(one) -> set[int]:
     return set(one.state("Array.from(state.get('selection').rows)"))
 
 
+def background(pixels: np.ndarray) -> np.ndarray:
+    """[3] the most frequent colour."""
+    colours, times = np.unique(pixels.reshape(-1, 3), axis=0, return_counts=True)
+    return colours[times.argmax()]
+
+
 def test_a_lasso_selects_the_points_inside_and_its_address_opens_it_again(reader, painted):
     one = reader()
     page = one.open()
@@ -56,6 +62,11 @@ def test_a_lasso_selects_the_points_inside_and_its_address_opens_it_again(reader
     assert page.locator("#panel-selection h2").inner_text() == f"{len(found)} items selected"
     assert page.locator("#lasso").get_attribute("aria-pressed") == "false"
     page.mouse.move(30, 700)
+    low, high = polygon.min(0).astype(int), polygon.max(0).astype(int)
+    drawn = one.look()
+    paper = background(drawn[150:, 300:900])
+    within = drawn[low[1] : high[1], low[0] : high[0]]
+    assert (within == paper).all(-1).mean() > 0.15, "the lasso is still there"
     one.pictured(".tiles img")
     one.shot("lasso")
     one.check()
