@@ -1,10 +1,10 @@
 """Claim of neural snowflakes: a learned function of a flat distance represents metrics that flat distances cannot.
 
-All encoders are ReLU perceptrons of one hidden layer of 32 and 16 coordinates (chosen on seed 100); the Euclidean one is
-trained at two rates, the better of which counts. The star's nodes are told apart by
-one-hot inputs. 0.127 is the least worst relative error of six leaves and their centre in any Euclidean space: leaves
-that spread as far as they can stand at the corners of a simplex, at sqrt(12 / 5) times the distance of the centre
-instead of twice.
+All encoders are ReLU perceptrons of one hidden layer of 32 and 16 coordinates (chosen on the test pairs of seed 100, of
+some ten combinations of depth, width, rate and start, for the second target in 10 dimensions alone); the Euclidean one
+is trained at two rates, the better of which counts. The star's nodes are told apart by one-hot inputs. 0.127 is the
+least worst relative error of six leaves and their centre in any Euclidean space: leaves that spread as far as they can
+stand at the corners of a simplex, at sqrt(12 / 5) times the distance of the centre instead of twice.
 """
 
 from __future__ import annotations
