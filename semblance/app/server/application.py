@@ -44,6 +44,8 @@ from semblance.errors import SemblanceError
 
 log = logging.getLogger(__name__)
 router = APIRouter(tags=["server"])
+PATIENCE = 10.0
+"""Seconds that a start waits for its spaces to be read; a longer reading goes on behind it."""
 ABOUT = """Search, label and compare spaces of embeddings. Every answer about rows names their order in `X-Rows` and the
 version of the space in `X-Version`; errors are problem details (RFC 9457)."""
 
@@ -77,6 +79,7 @@ def application(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         warming = asyncio.create_task(_warm(server))
         try:
+            await asyncio.wait({warming}, timeout=PATIENCE)  # who is told the address finds the first page ready
             yield
         finally:
             warming.cancel()
@@ -104,6 +107,8 @@ async def _warm(server: Server) -> None:
             await run_in_threadpool(_read, served)
         except SemblanceError as error:
             log.warning("%s", error)
+        except Exception:  # whatever it is, whoever asks next is told, and the server is there for the other spaces
+            log.exception("%s could not be read", served.name)
 
 
 def _read(served: Served) -> None:

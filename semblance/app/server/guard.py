@@ -31,6 +31,8 @@ PATIENCE = 30.0
 """Seconds within which the next piece of a body comes, and four times as long for all of it."""
 AT_A_TIME = 8
 """Bodies that are taken in at a time: more wait."""
+DRAINED = 64 << 20
+"""Bytes of a body that is too long that are thrown away, so that its sender can read why."""
 SAFE = {"GET", "HEAD", "OPTIONS"}
 OPEN = {"/healthz", "/login.css", "/api/login"}
 POLICY = {
@@ -86,6 +88,8 @@ class Guard:
                 return
             receive = await self._taken(scope, receive)
         except Problem as problem:
+            if problem.kind == "too-large":
+                await _drained(receive)
             await response_of(problem, {"Connection": "close"})(scope, receive, guarded)
             return
         await self.app(scope, receive, guarded)
@@ -152,6 +156,20 @@ async def _whole(receive: Receive, most: int) -> bytes:
             raise _too_large(most)
         if not message.get("more_body", False):
             return b"".join(pieces)
+
+
+async def _drained(receive: Receive) -> None:
+    """Lets who sends too much send a while longer: most read no answer before they have sent all."""
+    left = DRAINED
+    try:
+        async with asyncio.timeout(PATIENCE / 3):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

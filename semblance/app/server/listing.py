@@ -145,8 +145,9 @@ async def ids(request: Request, here: Here) -> Response:
     tag = f'"ids-{held.order}"'
     if numbers is not None:
         return cached(request, tag, numbers, headers={**held.headers, "X-Ids": "int32"})
-    content = b"" if request.headers.get("if-none-match") == tag else encoded(held.ids)
-    return cached(request, tag, content, "application/json", {**held.headers, "X-Ids": "json"})
+    if "json" not in held.of_rows:
+        held.of_rows["json"] = await run_in_threadpool(encoded, held.ids)
+    return cached(request, tag, held.of_rows["json"], "application/json", {**held.headers, "X-Ids": "json"})
 
 
 def whole_numbers(ids: list[str]) -> bytes | None:

@@ -125,6 +125,7 @@ class Served:
             return
         self.close()
         self._space, self._file = Space(self.path), (found.st_dev, found.st_ino)
+        self._space.index.builds = not self.read_only  # an index is written into the folder
 
 
 class Spaces:

@@ -171,8 +171,9 @@ def test_a_picture_is_made_smaller_and_never_other(tmp_path):
     assert Image.open(io.BytesIO(shrunk(large, 32))).size == (32, 16)
 
 
-def test_the_map_by_pca_is_that_of_the_definition(tmp_path, open_client):
-    path = make(tmp_path / "flat.space", 40, 5, "euclidean")
+@pytest.mark.parametrize(("count", "dim"), [(40, 5), (7, 12)])
+def test_the_map_by_pca_is_that_of_the_definition(tmp_path, open_client, count, dim):
+    path = make(tmp_path / "flat.space", count, dim, "euclidean")
     answer = open_client(path).get("/api/spaces/flat/map")
     xy = np.frombuffer(answer.content, "<f4").reshape(2, -1)
     with Store.open(path) as store:

@@ -80,6 +80,48 @@ def test_a_token_lets_in_from_elsewhere_and_is_not_on_the_command_line(folder):
     assert token not in process.stdout.read() + process.stderr.read()
 
 
+def raw(port: int, content: bytes) -> bytes:
+    """What the server says to these bytes, to the end of the connection or two seconds of silence."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
+        line.sendall(content)
+        line.shutdown(socket.SHUT_WR)
+        said = b""
+        while piece := line.recv(65_536):
+            said += piece
+        return said
+
+
+def test_what_is_no_request_of_ours_harms_nobody(folder):
+    process = started(str(folder), "--port", "0", cwd=folder.parent)
+    try:
+        address = address_of(process)
+        port = int(address.rstrip("/").rpartition(":")[2])
+        post = b"POST /api/spaces/zoo/mask HTTP/1.1\r\nHost: localhost\r\n"
+        for content in (
+            b"GET /api/spaces HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n",
+            b"GET /api/spaces HTTP/1.0\r\n\r\n",
+            b"GET http://evil.example/api/spaces HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+            b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20,
+            post + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            post + b"Content-Length: -1\r\n\r\n",
+            post + b"Content-Length: 99\r\n\r\n{",
+            b"GET /api/spaces HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"[:60],
+        ):
+            said = raw(port, content)
+            assert b" 200 " not in said.split(b"\r\n")[0] and b"zoo" not in said and b"Traceback" not in said, content[
+                :80
+            ]
+        with httpx.Client(base_url=address, timeout=60) as client:
+            large = client.post("/api/spaces/zoo/search/upload", files={"file": ("a.png", b"\0" * (25 << 20))})
+            assert large.status_code == 413 and large.json()["type"] == "/problems/too-large"
+            assert client.get("/api/spaces/zoo/items/3").status_code == 200
+    finally:
+        process.terminate()
+        process.wait(40)
+    assert "Traceback" not in process.stderr.read()
+
+
 def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     code = flags.run(cli.app, ["serve", *arguments])
     said = capsys.readouterr()
