@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from semblance.errors import SemblanceError
-from semblance.geometry.rows import compiled
 
 Array = NDArray[Any]
+MOST = np.float32(80)
+"""Above it exp would overflow."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,18 @@ class Sharded:
         rows, columns = (side.shard(number) for side, number in zip(sides, (r, c), strict=True))
         (w, squares_w, log_r), (z, squares_z, log_c) = rows, columns
         slope = w @ z.T
+        # What is met, first: its products are still there.
         weight = (self.level + self.rise * x**self.alpha).astype(np.float32)
-        log_x = np.log(x).astype(np.float32)
-        _slopes(slope, row, column, log_x, weight, log_r, log_c, np.float32(whole), self.bounded)
+        pmi = (np.log(x) + whole - log_r[row] - log_c[column]).astype(np.float32)
+        met = weight * (slope[row, column] - pmi)
+        if self.bounded:  # 1 / (1 + exp(pmi* - product)), in place
+            np.subtract((np.float32(whole) - log_r)[:, None] - log_c, slope, out=slope)
+            np.exp(np.minimum(slope, MOST, out=slope), out=slope)
+            slope += 1
+            np.reciprocal(slope, out=slope)
+        else:
+            slope[:] = 0
+        slope[row, column] = met
         # Means over the other side of the shard, so that the step suits shards of any size.
         of_w, of_z = slope @ z / np.float32(len(z)), slope.T @ w / np.float32(len(w))
         for values, squares, gradient in ((w, squares_w, of_w), (z, squares_z, of_z)):
@@ -124,20 +134,3 @@ def _dealt(counts: sparse.coo_array, rows: _Side, columns: _Side) -> list[tuple[
     bound = np.searchsorted(number[order], np.arange((len(rows.start) - 1) * across + 1))
     held = [part[order] for part in (*within, counts.data.astype(np.float64))]
     return [(n // across, n % across, *(part[bound[n] : bound[n + 1]] for part in held)) for n in range(len(bound) - 1)]
-
-
-@compiled
-def _slopes(product, row, column, log_x, weight, log_r, log_c, whole, bounded):  # type: ignore[no-untyped-def]
-    """The slope of the loss in every product, in its place."""
-    met = np.empty(len(row), np.float32)
-    for k in range(len(row)):
-        i, j = row[k], column[k]
-        met[k] = weight[k] * (product[i, j] - (log_x[k] + whole - log_r[i] - log_c[j]))
-    for i in range(product.shape[0]):
-        if bounded:
-            for j in range(product.shape[1]):
-                product[i, j] = 1 / (1 + np.exp(whole - log_r[i] - log_c[j] - product[i, j]))
-        else:
-            product[i, :] = 0
-    for k in range(len(row)):
-        product[row[k], column[k]] = met[k]
