@@ -9,6 +9,9 @@ How far apart the two are in topics hangs on how Adagrad's sums start. From zero
 large, and without the bound nothing mends what they did to vectors of rare words: this stands in the parts. From sums of
 0.1, as the recipe has it, and with 30 epochs both put above 98 of 100 neighbours right and the bound brings a point: this
 stands beside as a baseline. The catalogue's trial (0.96 and 0.85) lies between. Found on seed 100, before the first run.
+
+The first run took sums from zero for the exact part as well, and 2000 epochs were too few there: errors of 0.023 to 0.113,
+in the mean 0.0499. From sums of 0.1 the same epochs converge (4e-6 on seeds 100 and 101); nothing else was touched.
 """
 
 from __future__ import annotations
@@ -57,9 +60,8 @@ def swivel(run: Run) -> None:
     """Factors of the PMI that also heed what was never met do not put together what is never together, and embed rare words
     better."""
     method = replace(METHOD, bounded=not run.broken)
-    run.report(
-        "30 x 30 counts: largest error of a product beside the PMI", [exact_error(method, seed) for seed in run.seeds]
-    )
+    errors = [exact_error(replace(GENTLE, bounded=not run.broken), seed) for seed in run.seeds]
+    run.report("30 x 30 counts: largest error of a product beside the PMI", errors)
     with_it = np.array([topics(method, seed) for seed in run.seeds])
     without = np.array([topics(replace(METHOD, bounded=False), seed) for seed in run.seeds])
     run.report("topics: percent of pairs never met that are predicted above the bound", with_it[:, 0].tolist())
