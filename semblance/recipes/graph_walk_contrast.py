@@ -30,8 +30,10 @@ def walk_contrast(
     lr: float = 0.005,
     epochs: int = 50,
 ) -> Recipe:
-    """semblance fit cora --recipe walk-contrast    # micro-F1, half of the labels, seed 100: 0.860; a table 0.814"""
+    """semblance fit cora --recipe walk-contrast    # micro-F1, half of the labels: 0.864; DeepWalk 0.825"""
 
+    # Three seeds, linear probe. Cora: a table instead of the network 0.786, graph-autoencoder as wide, 50 epochs, 0.814.
+    # Citeseer: 0.686, a table 0.538, DeepWalk 0.594, graph-autoencoder 0.727.
     def encoder(shape: Shape) -> Stack | Table:
         if features and shape.item[0]:
             layers = [Convolution(shape.item[0], hidden), Convolution(hidden, dim)]
