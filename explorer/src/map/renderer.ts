@@ -22,14 +22,28 @@ export interface Renderer {
   destroy(): void;
 }
 
-/** The quicker renderer that this machine has. WebGL without a graphics card is slower than the plain canvas (measured: two
- *  times at 10,000 points, seven times at 200,000), so it is asked to fail then. `?renderer=webgl` or `canvas` insists. */
+const OPTIONS: WebGLContextAttributes = { alpha: false, antialias: false, depth: false, stencil: false, powerPreference: "high-performance" };
+
+let card: boolean | undefined; // asked once: making a context is slow
+
+/** The quicker renderer that this machine has: WebGL without a graphics card is slower than the plain canvas (measured: two
+ *  times at 10,000 points, seven times at 200,000). `?renderer=webgl` or `?renderer=canvas` insists. */
 export function makeRenderer(canvas: HTMLCanvasElement): Renderer {
   const asked = new URLSearchParams(location.search).get("renderer");
-  if (asked !== "canvas") {
-    const options = { alpha: false, antialias: false, depth: false, stencil: false, powerPreference: "high-performance" };
-    const gl = canvas.getContext("webgl2", { ...options, failIfMajorPerformanceCaveat: asked !== "webgl" }) as WebGL2RenderingContext | null;
+  if (asked === "webgl" || (asked !== "canvas" && (card ??= hasCard()))) {
+    const gl = canvas.getContext("webgl2", OPTIONS) as WebGL2RenderingContext | null;
     if (gl) return new GlRenderer(canvas, gl);
   }
   return new CanvasRenderer(canvas);
+}
+
+/** Whether WebGL runs on a graphics card. Asked of another canvas, since one that has given WebGL gives nothing else; and by
+ *  name, too, since not every browser heeds the caveat. */
+function hasCard(): boolean {
+  const gl = document.createElement("canvas").getContext("webgl2", { ...OPTIONS, failIfMajorPerformanceCaveat: true });
+  if (!gl) return false;
+  const names = gl.getExtension("WEBGL_debug_renderer_info");
+  const name = String(gl.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+  gl.getExtension("WEBGL_lose_context")?.loseContext();
+  return !/swiftshader|llvmpipe|softpipe|software|basic render/i.test(name);
 }
