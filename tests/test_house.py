@@ -58,7 +58,20 @@ def test_starting_takes_less_than_three_tenths_of_a_second(code):
 
 def test_the_public_list_is_what_can_be_imported():
     assert set(semblance.__all__) == {
-        *("fit", "load", "rank", "compare", "wrap", "report", "recipes", "data", "Model", "Space", "Embedder", "SemblanceError"),
+        *(
+            "fit",
+            "load",
+            "rank",
+            "compare",
+            "wrap",
+            "report",
+            "recipes",
+            "data",
+            "Model",
+            "Space",
+            "Embedder",
+            "SemblanceError",
+        ),
     }
     found = {name: getattr(semblance, name) for name in semblance.__all__}
     assert all(callable(found[name]) for name in semblance.__all__ if name != "data")

@@ -22,7 +22,7 @@ graph_energies.py  hypergraph networks that descend an energy: phenomnn, phenomn
 graph_expanded.py  any method of graphs on a hypergraph's pairs: clique-expanded
 graph_fingerprints.py  molecules as histograms over neighbourhoods: neural-fingerprint, circular-fingerprint
 graph_filters.py a polynomial of the graph's operator in a small network: sgc, appnp, gpr-gnn and kin
-graph_hypergraph_members.py  published hypergraph networks: hgnn-plus, hnhn, unigcn, unigat, all-deep-sets, all-set-transformer
+graph_hypergraph_members.py  published hypergraph networks: hgnn-plus, hnhn, unigcn, unigat, all-deep-sets and kin
 graph_hypergraph_space.py  the design space of hypergraph networks: hypergraph-network, -links, -contrast, -generation
 graph_generation.py  graphs by learning to make more of them: graph-vae, graph-rnn
 graph_hypergraphs.py  nodes and their hyperedges: hgnn

@@ -11,7 +11,8 @@ hyperedges      without a tenth of the hyperedges    a hidden one: how many mixe
 recommendation  four fifths of every user's items    a user: NDCG of the 20 items put first            what is popular
 
 Links and hyperedges are scored by a regression over products of embeddings (analysis/links.py), learned from what was not
-hidden; links of a method with a head for pairs by that head, which reads the edges that were not. `measures` holds further figures of the same answers: hits, mean reciprocal rank, precision, recall, F1.
+hidden; links of a method with a head for pairs by that head, which reads the edges that were not. `measures` holds
+further figures of the same answers: hits, mean reciprocal rank, precision, recall, F1.
 """
 
 from __future__ import annotations
