@@ -6,7 +6,8 @@
     penalty = commitment |h - c|^2  +  state |W_n c - h|^2  +  edges sqrt( mean over pairs u != v of (A_uv - s_uv)^2 )
 
 s_uv = (1 + cos(W_e c_u, W_e c_v)) / 2 lies in 0..1. Its squares sum up by the Gram matrix of the directions, so all pairs
-count and none is formed. Codes are running means of the states that they stand for; those of the first pass are states.
+count and none is formed. Codes are running means of the states that they stand for; those of the first pass are states, and
+those that nobody takes any more become states again.
 Reference: Yang et al. 2024, arXiv:2308.02117; van den Oord et al. 2017, arXiv:1711.00937 (vector quantisation).
 """
 
@@ -22,6 +23,10 @@ from semblance.errors import SemblanceError
 from semblance.geometry.graph import Graph
 from semblance.geometry.products import spread
 from semblance.geometry.spaces import Geometry, Sphere
+
+DEAD = 0.05
+"""Mass of a code (a running mean of how many states take it) below which it is laid on a state anew: states move quickly in
+the first steps, and codes that stay behind are nobody's nearest for good. Without it 7 of 1,024 were in use on Cora."""
 
 
 class Codes(nn.Module):
@@ -76,6 +81,10 @@ class Codes(nn.Module):
         self.total.lerp_(torch.zeros_like(self.total).index_add_(0, number, h), 1 - self.decay)
         used = found > 0
         self.codes[used] = self.total[used] / self.mass[used, None]
+        dead = torch.nonzero(self.mass < DEAD).ravel()
+        if len(dead):
+            self.codes[dead] = self.total[dead] = h[torch.randint(len(h), (len(dead),), device=h.device)]
+            self.mass[dead] = 1.0
 
 
 class Tokenised(nn.Module):

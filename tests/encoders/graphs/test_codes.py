@@ -51,6 +51,17 @@ def test_codes_begin_as_states_and_follow_them_as_running_means():
     assert torch.equal(codes.codes, held)
 
 
+def test_a_code_that_nobody_takes_any_more_becomes_a_state_again():
+    torch.manual_seed(0)
+    codes = Codes(6, 3, decay=0.5).train()
+    codes(torch.randn(NODES, 3))
+    far = torch.tensor([[5.0, 5.0, 5.0]]) + 0.1 * torch.randn(NODES, 3)
+    for _ in range(8):
+        codes(far)
+    near = torch.cdist(codes.codes, far).min(1).values
+    assert near.max() < 1 and len(codes.numbers(far).unique()) > 1
+
+
 def test_a_book_larger_than_the_graph_has_no_code_twice():
     torch.manual_seed(0)
     codes = Codes(5 * NODES, 3).train()
