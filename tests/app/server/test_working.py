@@ -92,8 +92,9 @@ SLEEPS = (
     "spec = json.loads(sys.stdin.read())\n"
     'say = lambda event, **content: print(json.dumps({"event": event, "content": content}), flush=True)\n'
     'say("progress", done=1, total=9, text="begun")\n'
-    'print("a word from somewhere", flush=True)\n'
-    "try: time.sleep(60)\n"
+    "try:\n"
+    '    print("a word from somewhere", flush=True)\n'
+    "    time.sleep(60)\n"
     "except KeyboardInterrupt:\n"
     '    say("error", text="stopped: all is saved")\n'
     "    sys.exit(130)\n"
