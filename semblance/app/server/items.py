@@ -44,6 +44,8 @@ class Item(BaseModel):
 
 
 class ItemPage(BaseModel):
+    """Some items in row order, of `matches` that satisfy the condition."""
+
     items: list[Item]
     matches: int
     offset: int

@@ -42,10 +42,14 @@ class Label(BaseModel):
 
 
 class Undo(BaseModel):
+    """The token of a change of labels."""
+
     undo: str = Field(max_length=100)
 
 
 class Labelled(BaseModel):
+    """What a change of labels did, and the token that takes it back."""
+
     undo: str
     changed: int
     version: int
@@ -54,6 +58,8 @@ class Labelled(BaseModel):
 
 
 class Undone(BaseModel):
+    """What taking a change back did."""
+
     changed: int
     version: int
     classes: list[str]

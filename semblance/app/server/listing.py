@@ -55,6 +55,8 @@ class SpaceLine(BaseModel):
 
 
 class SpaceList(BaseModel):
+    """All spaces that are served."""
+
     spaces: list[SpaceLine]
 
 

@@ -67,6 +67,8 @@ class Ballot(Query):
 
 
 class Hit(BaseModel):
+    """One near item."""
+
     id: str
     position: int
     distance: float
@@ -91,6 +93,8 @@ class Uploaded(Answer):
 
 
 class Voter(BaseModel):
+    """A neighbour that voted."""
+
     id: str
     position: int | None
     label: str
@@ -99,6 +103,8 @@ class Voter(BaseModel):
 
 
 class Votes(BaseModel):
+    """The label with the most votes, its share, and who voted."""
+
     label: str
     share: float
     shares: dict[str, float]

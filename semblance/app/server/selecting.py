@@ -40,6 +40,8 @@ class Select(BaseModel):
 
 
 class Selected(BaseModel):
+    """A selection that was kept."""
+
     name: str
     items: int
     where: str | None = Field(description="The same as a condition; null where it would be too long.")
