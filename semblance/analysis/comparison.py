@@ -200,9 +200,10 @@ class _Pair:
         rng = np.random.default_rng([self.seed, n])  # the same items for all measures that take so many
         rows = np.sort(rng.choice(everyone, n, replace=False))
         a, b = self.sides(measure, rows)
-        low, high = self.interval(name, rows, measure.between(a, b), rng)
-        null, p = self.law(rows, rng) if name == "cka" else self.chance(measure, a, b, n, rng)
-        return Agreement(measure.between(a, b), low, high, null, p, n)
+        value = measure.between(a, b)
+        low, high = self.interval(name, rows, value, rng)
+        null, p = self.law(rows, rng) if name == "cka" else self.chance(measure, a, b, value, n, rng)
+        return Agreement(value, low, high, null, p, n)
 
     def interval(
         self, name: str, rows: np.ndarray, value: float, rng: np.random.Generator
@@ -216,12 +217,14 @@ class _Pair:
         half = float(WIDE * spread * np.sqrt(size / (len(rows) - size)))
         return max(value - half, -1.0), min(value + half, 1.0)
 
-    def chance(self, measure: Measure, a: Any, b: Any, n: int, rng: np.random.Generator) -> tuple[float, float]:
+    def chance(
+        self, measure: Measure, a: Any, b: Any, value: float, n: int, rng: np.random.Generator
+    ) -> tuple[float, float]:
         """The mean over random orders of one side, and p."""
         widest = max(side.shape[1] for side in self.both)
         orders = int(np.clip(WORK / widest**3, 9, ORDERS))
         drawn = np.array([measure.between(a, measure.reorder(b, rng.permutation(n))) for _ in range(orders)])
-        return float(drawn.mean()), float((1 + (drawn >= measure.between(a, b)).sum()) / (1 + orders))
+        return float(drawn.mean()), float((1 + (drawn >= value).sum()) / (1 + orders))
 
     def law(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
         """Of unbiased CKA: its mean over all orders is 0, and p by the closed law."""

@@ -19,6 +19,7 @@ import torch
 
 from semblance.analysis.activations import activations
 from semblance.analysis.comparison import Comparison, comparison
+from semblance.analysis.similarity import MEASURES
 from semblance.data.load import load as load_data
 from semblance.errors import SemblanceError
 from semblance.space.space import Space
@@ -51,7 +52,7 @@ def compare(
     left, right = _matched(ids_a, ids_b, len(of_a), len(of_b), names)
     whole = len(left) == len(of_a) == len(of_b)
 
-    total = len(measures) if measures is not None else 6
+    total = len(MEASURES if measures is None else measures)
     done = iter(range(total + 1))
 
     def told(name: str) -> None:
