@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from scipy import linalg, stats
 
-from semblance.analysis.hsic import Side, alignment, cka
+from semblance.analysis.hsic import Side, alignment
 from semblance.errors import SemblanceError
 from semblance.geometry.nearest import nearest
 
@@ -185,16 +185,3 @@ MEASURES: dict[str, Measure] = {
 def neighbour_overlap(x: Array, y: Array, k: int = 10, geometry: str = "cosine") -> float:
     """The mean share of an item's k nearest others that are the same in x [n, p] and y [n, q]."""
     return neighbours(k, geometry)(x, y)
-
-
-__all__ = [
-    "MEASURES",
-    "Measure",
-    "Spectrum",
-    "canonical_correlations",
-    "cka",
-    "neighbour_overlap",
-    "neighbours",
-    "spectrum",
-    "svcca",
-]

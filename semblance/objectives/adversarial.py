@@ -3,17 +3,16 @@
     loss = objective + weight * ( -log D(e) - log(1 - D(z)) ),   e normal; the gradient that reaches z is turned around
 
 So one step improves the discriminator and fools it. Reference: Pan et al. 2018, Adversarially Regularized Graph
-Autoencoder, arXiv:1802.04407; the turned gradient Ganin & Lempitsky 2015, arXiv:1409.7495."""
+Autoencoder, arXiv:1802.04407; the turned gradient: `turned.py`."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semblance.contracts import Batch, Metrics
+from semblance.objectives.turned import turned
 
 
 class Adversarial(nn.Module):
@@ -27,19 +26,9 @@ class Adversarial(nn.Module):
     def forward(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Metrics]:
         """-> scalar, the objective's metrics with the whole loss and `told`, how often the discriminator is right."""
         loss, metrics = self.objective(model, batch)
-        z: Tensor = _Turned.apply(model.encoder(batch))  # type: ignore[operator]
+        z = turned(model.encoder(batch))  # type: ignore[operator]
         drawn, ours = self.discriminator(torch.randn_like(z)), self.discriminator(z)
         total = loss + self.weight * (F.softplus(-drawn).mean() + F.softplus(ours).mean())
         with torch.no_grad():
             told = torch.cat([drawn > 0, ours < 0]).float().mean()
         return total, {**metrics, "loss": float(total.detach()), "told": float(told)}
-
-
-class _Turned(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        return -grad
