@@ -39,6 +39,8 @@ NARROW = 192
 QUERIES, TIMED = 128, 24
 MEASURED = 8_192
 """Windows up to so many rows are timed whole."""
+SHORTEST = 1e-8
+"""Seconds that a query takes at least; a coarse clock may not have moved."""
 LET_IN = 1e-9
 """Seconds to ask of a row in a list whether it may come in."""
 NEVER = 0
@@ -277,7 +279,7 @@ def _costs(
                     found,
                 )
             rounds.append((time.thread_time() - begun) / (len(queries) // 3))
-        return min(rounds)
+        return max(min(rounds), SHORTEST)
 
     windows = [n >> o for o in range(n.bit_length()) if n >> o >= 64] or [n]
     # Where more rows are measured an arm that measures fewer is quicker, however much it is misjudged.

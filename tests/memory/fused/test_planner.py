@@ -163,6 +163,17 @@ def test_compiled_code_counts_octaves_as_the_planner_does() -> None:
         assert own == plan.octave(rows) or abs(near - round(near)) < 1e-3
 
 
+def test_a_clock_that_did_not_move_leaves_a_plan_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("semblance.memory.fused.planner.time.thread_time", lambda: 1.0)
+    vectors, table = items(4_000, DIM)
+    part = Part.build(np.arange(4_000), vectors, {name: Column.of(table[name], name) for name in table.column_names})
+    for plan in part.plans.values():
+        assert all(math.isfinite(weight) for weight in plan.exact)
+    everything = Window(part.natural, 0, 4_000, 4_000, np.empty(0, np.uint64), 0, None)
+    _, found, _ = part.search(vectors[:20], 1, everything, Step(0, 0, 0, 0.0))
+    assert (part.keys[found[:, 0]] == np.arange(20)).all()
+
+
 def test_a_step_says_what_it_does() -> None:
     assert str(Step(0, 0, 0, 1.0)) == "exact scan"
     assert str(Step(0, 0, 64, 1.0)) == "window by coarse codes, 64 measured again"
