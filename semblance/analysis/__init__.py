@@ -4,6 +4,10 @@ activations.py   what the layers of any module say of the same inputs
 agreement.py     whether groups found without labels are the labels
 comparison.py    how far two representations agree, by every measure, with intervals and beside chance
 experts.py       whom a mixture of experts believes, and whether it is right to
+explain.py       why two items are near: the table by which a domain joins
+explanation.py   the report of that, for items of any domain, with a check that the shares add up
+explanation_plot.py its picture
+faithfulness.py  whether a value falls with the parts that an explanation names
 fewshot.py       how well class means of a handful of labelled units name the others
 fine_tuning.py   what a new head makes of an encoder, kept as it is or trained along
 graph_attribution.py what an answer on a graph owes to its features and edges, and the part that a node sees
@@ -22,6 +26,7 @@ recommendation.py whether the items a user turns to next stand first
 receptive_field.py how far a network on a graph looks, and what becomes of its nodes there
 retrieval.py     whether units of one label stand first when all others are ranked by similarity
 similarity.py    how much two representations share: CKA, SVCCA, PWCCA, Procrustes, RSA, neighbours
+sparse_maps.py   what one unit says, said by few units of another network
 uniformity.py    how an embedding uses its sphere, without labels
 """
 
@@ -31,8 +36,11 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "judge": "judge",
+        "Explanation": "explanation",
+        "Parts": "explanation",
+        "faithfulness_curve": "faithfulness:curve",
         "match_units": "matching",
-        "sparse_map": "matching",
+        "sparse_map": "sparse_maps",
         "UnitMatching": "matching",
         "feature_gradients": "graph_attribution",
         "edge_gradients": "graph_attribution",
