@@ -22,6 +22,8 @@ __getattr__, __dir__, __all__ = lazy(
         "load": "space.space",
         "rank": "space.rank",
         "compare": "space.compare",
+        "explain": "space.explain",
+        "align": "space.align",
         "wrap": "space.wrap",
         "report": "space.methods",
         "Embedder": "space.embedder",

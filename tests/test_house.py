@@ -63,6 +63,8 @@ def test_the_public_list_is_what_can_be_imported():
             "load",
             "rank",
             "compare",
+            "align",
+            "explain",
             "wrap",
             "report",
             "recipes",

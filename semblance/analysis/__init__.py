@@ -2,9 +2,16 @@
 
 activations.py   what the layers of any module say of the same inputs
 agreement.py     whether groups found without labels are the labels
+attribution.py   a similarity of pooled maps as a sum over pairs of their cells
+backward_rules.py what a ReLU lets pass on the way back: gradient, deconvnet, guided
+channel_axes.py which tensors of a network share an axis of channels, read off its trace
+channels.py      a network with its channels permuted, merged, split or thinned
 comparison.py    how far two representations agree, by every measure, with intervals and beside chance
 experts.py       whom a mixture of experts believes, and whether it is right to
 explain.py       why two items are near: the table by which a domain joins
+explain_graph.py two nodes, by features and edges
+explain_images.py two pictures, by cells
+explain_vectors.py two rows, by columns
 explanation.py   the report of that, for items of any domain, with a check that the shares add up
 explanation_plot.py its picture
 faithfulness.py  whether a value falls with the parts that an explanation names
@@ -20,13 +27,16 @@ label_curve.py   accuracy against labels per class, from one start and from anot
 links.py         which units belong together: pairs and hyperedges beside those that do not exist
 matching.py      units of one network matched to units of another: one to one, to many, many to many
 memory_report.py what a memory of labelled items is worth against its size and k, and how far to trust its votes
+merging.py       how many features of a layer are its own, by joining equal ones
 permutation_law.py what chance makes of an alignment, over all orders and without a draw
 probes.py        what a linear map reads from frozen embeddings
 recommendation.py whether the items a user turns to next stand first
 receptive_field.py how far a network on a graph looks, and what becomes of its nodes there
 retrieval.py     whether units of one label stand first when all others are ranked by similarity
+saliency.py      what in the input answers for a number: gradients, integrals, occlusion, class images
 similarity.py    how much two representations share: CKA, SVCCA, PWCCA, Procrustes, RSA, neighbours
 sparse_maps.py   what one unit says, said by few units of another network
+translated.py    whether items known on two sides find their counterparts
 uniformity.py    how an embedding uses its sphere, without labels
 """
 
@@ -83,5 +93,10 @@ __getattr__, __dir__, __all__ = lazy(
         "learned_scores": "links",
         "recommendation_measures": "recommendation",
         "top_items": "recommendation",
+        "channel_axes": "channel_axes",
+        "permuted": "channels",
+        "feature_complexity": "merging",
+        "merge_channels": "merging",
+        "prune_channels": "merging",
     },
 )

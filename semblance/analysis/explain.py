@@ -1,8 +1,8 @@
 """Explaining a nearness: the table by which a domain joins, and what every domain's explainer is asked.
 
 A domain is one file, `explain_DOMAIN.py`, with `explain(asked) -> Explanation`, its methods in `METHODS` (the first is
-taken where none is named) and one line in `DOMAINS`. What a user named (paths, ids) has become a batch of two units by then,
-read and prepared as the space's model reads its data.
+taken where none is named) and one line in `DOMAINS`. What a user named (paths, ids) has become a batch of two units by
+then, read and prepared as the space's model reads its data.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from semblance.analysis.explanation import Explanation
 from semblance.contracts import Batch
 from semblance.errors import SemblanceError, unknown
 
-DOMAINS = {"images": "explain_images", "graph": "explain_graph"}
+DOMAINS = {"images": "explain_images", "vectors": "explain_vectors", "graph": "explain_graph"}
 STEPS = 50
 
 

@@ -5,6 +5,7 @@ asking.py      a question on stderr, an answer from stdin
 complete.py    what the shell offers after a word is begun
 compact.py     the verb `compact`
 compare.py     the verb `compare`
+explain.py     the verb `explain`
 data.py        the verbs of `semblance data`
 doctor.py      the verb `doctor`: versions, extras, what was chosen for this machine and why, folders
 export.py      the verb `export`

@@ -15,6 +15,7 @@ import typer
 from semblance.app import compact, complete, doctor, tables
 from semblance.app import compare as comparing
 from semblance.app import data as named
+from semblance.app import explain as explaining
 from semblance.app import export as exporting
 from semblance.app import label as labelling
 from semblance.app import report as reporting
@@ -37,6 +38,7 @@ app.add_typer(named.app, name="data")
 compact.add_to(app)
 comparing.add_to(app)
 doctor.add_to(app)
+explaining.add_to(app)
 exporting.add_to(app)
 reporting.add_to(app)
 serving.add_to(app)

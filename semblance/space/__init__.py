@@ -1,9 +1,12 @@
 """What the user holds: a model, a space, and the verbs that join the rooms.
 
+align.py       two spaces brought together: pairs, method, judgement
+aligned.py     what two aligned spaces answer: one query, the items of both
 card.py        the README.md in a space's folder
 choose.py      which recipe, and does it suit the data: asked once, before anything is trained
 columns.py     what a dataset's targets and splits become in a space: columns that can be filtered by
 compare.py     what two spaces, arrays or layers of modules share
+explain.py     which parts of two items make them near
 embedder.py    a recipe as a scikit-learn estimator
 export.py      a space's items or its model as files that other programs read
 fit.py         data in, a searchable space out
@@ -41,6 +44,9 @@ __getattr__, __dir__, __all__ = lazy(
         "Embedder": "embedder",
         "rank": "rank",
         "compare": "compare",
+        "explain": "explain",
+        "align": "align",
+        "Aligned": "aligned",
         "Ranking": "rank",
         "train": "training",
     },

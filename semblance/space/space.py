@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from semblance.analysis.comparison import Comparison
+from semblance.analysis.explanation import Explanation
 from semblance.analysis.judge import judge
 from semblance.data.dataset import ArrayDataset
 from semblance.data.images import thumbnail
@@ -398,6 +399,12 @@ class Space:
         from semblance.space.compare import compare  # it opens spaces itself
 
         return compare(self, other, **settings)
+
+    def explain(self, x: Any, y: Any = None, **settings: Any) -> Explanation:
+        """Which parts of two items make them near; without y, of x and its nearest (`semblance.explain`)."""
+        from semblance.space.explain import explain  # it opens spaces itself
+
+        return explain(self, x, y, **settings)
 
     def evaluate(
         self, dataset: Loaded | None = None, *, progress: Callable[[int, int, str], None] | None = None
