@@ -3,6 +3,7 @@
 activations.py   what the layers of any module say of the same inputs
 agreement.py     whether groups found without labels are the labels
 attribution.py   a similarity of pooled maps as a sum over pairs of their cells
+autoencoder.py   a small denoising autoencoder of rows
 backward_rules.py what a ReLU lets pass on the way back: gradient, deconvnet, guided
 channel_axes.py which tensors of a network share an axis of channels, read off its trace
 channels.py      a network with its channels permuted, merged, split or thinned
@@ -17,6 +18,7 @@ explanation_plot.py its picture
 faithfulness.py  whether a value falls with the parts that an explanation names
 fewshot.py       how well class means of a handful of labelled units name the others
 fine_tuning.py   what a new head makes of an encoder, kept as it is or trained along
+fitted.py        a module brought to a small loss, where an analysis trains for itself
 graph_attribution.py what an answer on a graph owes to its features and edges, and the part that a node sees
 graph_spectrum.py what a filter does to a graph's frequencies, and the weights of a classifier behind it
 hsic.py          centred kernel alignment without a matrix of items by items
@@ -24,6 +26,7 @@ hyperedge_spread.py how far apart the members of a hyperedge are embedded
 intervals.py     how sure a mean is, and whether one row of a table is really above another
 judge.py         what an embedding is worth, in numbers with intervals, beside the raw input's
 label_curve.py   accuracy against labels per class, from one start and from another, as a report
+latent_dynamics.py  where codes come to rest when encoder and decoder are applied in turn
 links.py         which units belong together: pairs and hyperedges beside those that do not exist
 matching.py      units of one network matched to units of another: one to one, to many, many to many
 memory_report.py what a memory of labelled items is worth against its size and k, and how far to trust its votes
@@ -98,5 +101,8 @@ __getattr__, __dir__, __all__ = lazy(
         "feature_complexity": "merging",
         "merge_channels": "merging",
         "prune_channels": "merging",
+        "fit_autoencoder": "autoencoder",
+        "latent_dynamics": "latent_dynamics",
+        "LatentDynamics": "latent_dynamics",
     },
 )

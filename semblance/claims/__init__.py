@@ -2,6 +2,7 @@
 
 evidence.py         results/ENTRY.json, what is stale, and docs/EVIDENCE.md
 ledger.py           `@claim`, the rules of its parts, and the runs that keep or break them
+perceptrons.py      MNIST as rows for claims on perceptrons, and who is right
 settings.py         the data, nets, views and probes that claims share, under one name each
 signed_digits.py    digits as most trial figures of the vision catalogue used them
 graph_settings.py   what claims on whole graphs share: the same graphs with their nodes in another order

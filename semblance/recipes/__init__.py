@@ -14,7 +14,8 @@ graph_cells.py   numbers and classes of cell complexes: cw-cnn, cw-at
 graph_classics.py  further convolutions of the surveys: spectral-cnn, adaptive-gcn, nn4g, diffusion-cnn, monet and kin
 graph_deep_filters.py  filters that look far, or along edges and against them: dagnn, dgmlp, lazy-gnn, faber-net
 graph_distances.py points whose distances are the graph's: hyperbolic-tree, h-mds, distance-points
-graph_distilled.py  a network that reads structure teaches one that does not: distilled, lighthgnn, vqgraph
+graph_codebook.py  neighbourhoods as entries of a codebook, which a perceptron learns too: vqgraph
+graph_distilled.py  a network that reads structure teaches one that does not: distilled, lighthgnn
 graph_refined.py nodes on a graph that was mended first, by embeddings learned without labels: stable
 graph_latent.py  message passing over edges drawn from a learned metric: neural-snowflake
 graph_drawn.py   message passing from random features: rni
@@ -54,9 +55,11 @@ prototypes.py    tasks of a few support items, the nearest mean answers
 recommender.py   links and items from who is linked to whom: lightgcn, matrix-factorisation, graph-autoencoder
 recommender_sheaf.py  links and items over a learned sheaf: sheaf4rec
 registry.py      `@recipe`, the table that is read without torch, settings and their check
+representations.py  what networks hold, on made-up ones: feature-complexity, latent-dynamics
 rows.py          a row of the table of recipes, and tables on disk
 supervised.py    a backbone, a linear head, cross-entropy
 theory.py        recipes without data: a report computed from an equation
+translation.py   codes relative to training items, so that fits can be compared: relative; vec2vec as a report
 triplets.py      embeddings in which like is nearer than unlike
 uses.py          what each method reads of a graph beside its edges
 windows.py       embeddings as they are, found again within a window of an attribute
