@@ -47,6 +47,7 @@ graph_unlabelled.py  graphs and hypergraphs without labels, without learning: wl
 graph_walk_contrast.py  nodes find those that they meet on walks: walk-contrast
 graph_walks.py   who is met near whom, as a vector for every node: deepwalk, node2vec, fastrp, graphlet-orbits
 hopfield.py      retrieval of stored patterns as an encoder: bags, words with motifs, small tables
+known_answers.py  networks analysed, made-up ones whose answer is known: feature-complexity, latent-dynamics
 memory.py        a frozen encoder, and a space whose stored items vote
 neighbours.py    nearest neighbours beside a trained classifier
 plugged.py       recipes of other packages, by entry points
@@ -55,7 +56,6 @@ prototypes.py    tasks of a few support items, the nearest mean answers
 recommender.py   links and items from who is linked to whom: lightgcn, matrix-factorisation, graph-autoencoder
 recommender_sheaf.py  links and items over a learned sheaf: sheaf4rec
 registry.py      `@recipe`, the table that is read without torch, settings and their check
-representations.py  what networks hold, on made-up ones: feature-complexity, latent-dynamics
 rows.py          a row of the table of recipes, and tables on disk
 supervised.py    a backbone, a linear head, cross-entropy
 theory.py        recipes without data: a report computed from an equation
