@@ -8,6 +8,7 @@ backward_rules.py what a ReLU lets pass on the way back: gradient, deconvnet, gu
 channel_axes.py which tensors of a network share an axis of channels, read off its trace
 channels.py      a network with its channels permuted, merged, split or thinned
 comparison.py    how far two representations agree, by every measure, with intervals and beside chance
+convergence.py   whether several networks learned the same units, and if not, the same subspaces
 experts.py       whom a mixture of experts believes, and whether it is right to
 explain.py       why two items are near: the table by which a domain joins
 explain_graph.py two nodes, by features and edges
@@ -19,6 +20,8 @@ faithfulness.py  whether a value falls with the parts that an explanation names
 fewshot.py       how well class means of a handful of labelled units name the others
 fine_tuning.py   what a new head makes of an encoder, kept as it is or trained along
 fitted.py        a module brought to a small loss, where an analysis trains for itself
+frechet.py       the Frechet distance, its gradients by weights and by an item's features
+frechet_audit.py what a Frechet distance looks at: how far weights alone lower it
 graph_attribution.py what an answer on a graph owes to its features and edges, and the part that a node sees
 graph_spectrum.py what a filter does to a graph's frequencies, and the weights of a classifier behind it
 hsic.py          centred kernel alignment without a matrix of items by items
@@ -32,6 +35,7 @@ matching.py      units of one network matched to units of another: one to one, t
 memory_report.py what a memory of labelled items is worth against its size and k, and how far to trust its votes
 merging.py       how many features of a layer are its own, by joining equal ones
 permutation_law.py what chance makes of an alignment, over all orders and without a draw
+placement.py     where among the layers of a network a recorded population stands
 probes.py        what a linear map reads from frozen embeddings
 recommendation.py whether the items a user turns to next stand first
 receptive_field.py how far a network on a graph looks, and what becomes of its nodes there
@@ -53,6 +57,12 @@ __getattr__, __dir__, __all__ = lazy(
         "Parts": "explanation",
         "faithfulness_curve": "faithfulness:curve",
         "match_units": "matching",
+        "convergence": "convergence",
+        "place": "placement",
+        "robustness": "placement",
+        "simulated_area": "placement",
+        "frechet": "frechet",
+        "frechet_audit": "frechet_audit",
         "sparse_map": "sparse_maps",
         "UnitMatching": "matching",
         "feature_gradients": "graph_attribution",

@@ -1,5 +1,7 @@
 """Where representations live: stores that survive a kill, and indexes that find the near ones.
 
+anchored.py        an encoder that answers with codes relative to training items
+anchors.py         relative codes: an item is said by its similarities to anchors
 associative.py     patterns with blanks as Hebbian couplings: several retrieved at once
 atomic.py          changes to files that neither a kill, a full disk nor a second writer can leave half done
 base_indexes.py    exact, inverted lists and graphs of faiss behind one face, counting distance evaluations
@@ -29,6 +31,8 @@ reading.py         what can be asked of a space, of its newest version or of an 
 segments.py        float32 vectors in append-only files, whose named length is the truth
 sharded.py         several indexes that answer as one
 store.py           a SPACE folder, of which `space.db` is the truth and which changes by one commit at a time
+translate.py       two stores of vectors brought into one space: by anchors, by a turn, by a learned map
+unpaired.py        a translator between two sets of vectors of which no pair is known
 usefulness.py      which stored items vote wrongly; they are removed, or heard less
 values.py          what a user compares a column with, as the column stores it
 upgrade.py     a space of an older format, as a copy in today's
@@ -47,6 +51,9 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "Store": "store",
+        "Relative": "anchors",
+        "choose_anchors": "anchors",
+        "Translation": "translate",
         "Exact": "exact",
         "Filtered": "filtered",
         "scan": "exact",

@@ -15,14 +15,14 @@ from semblance.memory.atomic import write_file
 
 def write_model(folder: Path, tensors: Mapping[str, Any], meta: Mapping[str, str]) -> str:
     """Writes numpy or torch tensors and the text entries of the header, synced -> the hash that names the file."""
-    content = _packed(tensors, dict(meta))
+    content = packed(tensors, dict(meta))
     name = hashlib.sha256(content).hexdigest()[:32]
     if not model_file(folder, name).exists():
         write_file(model_file(folder, name), content)
     return name
 
 
-def _packed(tensors: Mapping[str, Any], meta: dict[str, str]) -> bytes:
+def packed(tensors: Mapping[str, Any], meta: dict[str, str]) -> bytes:
     if all(isinstance(tensor, np.ndarray) for tensor in tensors.values()):
         from safetensors.numpy import save as save_arrays
 

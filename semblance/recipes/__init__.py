@@ -55,9 +55,11 @@ pretext.py       a task that the data sets itself, whose features are kept
 prototypes.py    tasks of a few support items, the nearest mean answers
 recommender.py   links and items from who is linked to whom: lightgcn, matrix-factorisation, graph-autoencoder
 recommender_sheaf.py  links and items over a learned sheaf: sheaf4rec
+representations.py what digit nets have in common: convergent-learning, cortex-comparison, frechet-distance-audit
 registry.py      `@recipe`, the table that is read without torch, settings and their check
 rows.py          a row of the table of recipes, and tables on disk
 supervised.py    a backbone, a linear head, cross-entropy
+texts.py         one encoder reads every text: sentence-bert, simcse
 theory.py        recipes without data: a report computed from an equation
 translation.py   codes relative to training items, so that fits can be compared: relative; vec2vec as a report
 triplets.py      embeddings in which like is nearer than unlike
