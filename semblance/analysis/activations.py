@@ -9,7 +9,7 @@ mode and is left as it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
@@ -37,10 +37,15 @@ def layers_named(module: nn.Module, patterns: Sequence[str]) -> list[str]:
 
 @torch.no_grad()
 def activations(
-    module: nn.Module, batches: Iterable[Any], layers: Sequence[str], unit: str = "flat"
+    module: nn.Module,
+    batches: Iterable[Any],
+    layers: Sequence[str],
+    unit: str = "flat",
+    call: Callable[[Any], Any] | None = None,
 ) -> dict[str, np.ndarray]:
     """Batches are what the module is called on: a tensor, a tuple of arguments whose first counts (inputs, labels), or a
-    mapping of keywords. unit: flat [n, everything]; mean [n, channels], over positions; position [n positions, channels].
+    mapping of keywords; `call` runs the module on a batch where it wants something else. unit: flat [n, everything]; mean
+    [n, channels], over positions; position [n positions, channels].
     """
     if unit not in UNITS:
         raise unknown("unit", unit, UNITS)
@@ -51,7 +56,9 @@ def activations(
     module.eval()
     try:
         for batch in batches:
-            if isinstance(batch, Mapping):
+            if call is not None:
+                call(batch)
+            elif isinstance(batch, Mapping):
                 module(**batch)
             else:
                 module(batch[0] if isinstance(batch, tuple | list) else batch)

@@ -4,14 +4,15 @@
     information   of binned activations, in bits: sees what correlation misses
 
     one to one    semi-matching: every unit's best partner, repeats allowed; matching: the assignment of largest total
-    one to many   y_j ~ sum_i w_ij x_i, lasso over a path of penalties: how many units say what one unit says
+    one to many   how many units say what one unit says: `sparse_maps`
     many to many  spectral or agglomerative clusters of both networks' units by |correlation|, within and between
 
 A dead unit (one value for all inputs) correlates with nothing: it is listed and never matched. Rows of activations are
-inputs, or inputs times positions (`activations`, unit "position").
+inputs, or inputs times positions (`activations`, unit "position"): then `positions` says how many rows an input has, and
+inputs, not rows, are split and drawn again for intervals, since the positions of one input are not independent.
 
 References: Li et al. 2015 "Convergent Learning: Do different neural networks learn the same representations?"
-(arXiv:1511.07543); Kuhn 1955 (assignment); Tibshirani 1996 (lasso).
+(arXiv:1511.07543); Kuhn 1955 (assignment).
 """
 
 from __future__ import annotations
@@ -97,56 +98,21 @@ def scores_of(scores: Array, partner: Array) -> Array:
     return np.where(partner >= 0, scores[np.arange(len(scores)), np.maximum(partner, 0)], 0.0)
 
 
-@dataclass(frozen=True)
-class SparseMap:
-    """Maps from all units of one network to units of another, one a penalty. weight: [penalties, p, q]; error: held-out
-    squared error of every unit, in its variances, [penalties, q]."""
-
-    penalties: Array
-    weight: Array
-    error: Array
-
-    def used(self) -> Array:
-        """int64 [penalties, q]: how many units of the first say what a unit of the second says."""
-        return np.asarray((self.weight != 0).sum(1))
-
-    def within(self, most: int) -> Array:
-        """[q]: the least held-out error of a map that uses at most so many units, 1 (the mean) where there is none."""
-        return np.asarray(np.where(self.used() <= most, self.error, 1.0).min(0))
+def inputs_of(x: Array, positions: int) -> int:
+    """How many inputs these rows are of."""
+    if positions < 1 or len(x) % positions:
+        raise SemblanceError(f"{len(x)} rows are no whole number of inputs of {positions} positions each")
+    return len(x) // positions
 
 
-def sparse_map(x: Array, y: Array, penalties: Array | None = None, held_out: float = 0.3, seed: int = 0) -> SparseMap:
-    """Lasso from standardised [n, p] to standardised [n, q], fitted on a share of the rows and measured on the others.
+def by_input(x: Array, positions: int) -> Array:
+    """[inputs * positions, p] -> [inputs, p], means."""
+    return np.asarray(x.reshape(-1, positions, x.shape[1]).mean(1))
 
-    penalties: L1 weights for errors in variances, default 5 from 0.5 to 0.01. All units share the Gram matrix of x.
-    """
-    from sklearn.linear_model import lasso_path
 
-    penalties = np.geomspace(0.5, 0.01, 5) if penalties is None else np.sort(np.asarray(penalties, float))[::-1]
-    if not (penalties > 0).all():
-        raise SemblanceError(f"the penalties {penalties.tolist()} include 0 or less: give numbers above 0")
-    a, b = (standardised(side).astype(np.float64) for side in (x, y))
-    order = np.random.default_rng(seed).permutation(len(x))
-    test, train = np.split(order, [round(held_out * len(x))])
-    if min(len(test), len(train)) < 2:
-        raise SemblanceError(
-            f"{len(x)} rows cannot be split into {held_out:.0%} and the rest: give more, or another share"
-        )
-    gram = a[train].T @ a[train]
-    weight = np.zeros((len(penalties), a.shape[1], b.shape[1]))
-    for unit in np.flatnonzero(alive(y)):
-        _, path, _ = lasso_path(
-            a[train],
-            b[train, unit],
-            alphas=penalties,
-            precompute=gram,
-            Xy=a[train].T @ b[train, unit],
-            max_iter=3000,
-            tol=1e-4,
-        )
-        weight[:, :, unit] = path.T
-    error = ((a[test] @ weight - b[test]) ** 2).mean(1)
-    return SparseMap(penalties, weight, error)
+def weights_drawn(inputs: int, draws: int, rng: np.random.Generator) -> Array:
+    """[draws, inputs]: how much every input weighs where as many are drawn again."""
+    return rng.multinomial(inputs, np.full(inputs, 1 / inputs), size=draws).astype(np.float32) / inputs
 
 
 def clusters(x: Array, y: Array, count: int, method: str = "spectral", seed: int = 0) -> tuple[Array, Array]:
@@ -172,8 +138,9 @@ def clusters(x: Array, y: Array, count: int, method: str = "spectral", seed: int
 
 @dataclass(frozen=True)
 class UnitMatching:
-    """The report: every unit of the first network with its partners in the second, and the interval over inputs of the
-    mean score of matched units."""
+    """The report: every unit of the first network with its partners in the second. mean: the mean score of matched units,
+    low and high its interval over inputs; spans: the same of every unit, of its best partner's score and of the matched
+    one's, [2, p, 2], NaN where there is no partner."""
 
     scores: Array
     semi: Array
@@ -182,6 +149,7 @@ class UnitMatching:
     mean: float
     low: float
     high: float
+    spans: Array
 
     def __str__(self) -> str:
         live = len(self.scores) - len(self.dead[0])
@@ -194,19 +162,25 @@ class UnitMatching:
     def rows(self) -> list[dict[str, Any]]:
         """One row a unit of the first network."""
         best, one = scores_of(self.scores, self.semi), scores_of(self.scores, self.matched)
+        names = ("unit", "best", "score", "low", "high", "matched", "matched_score", "matched_low", "matched_high")
+        partners, ends = (np.stack([self.semi, self.matched]), self.spans.astype(object))
+        ends[np.isnan(self.spans)] = None
         return [
-            {
-                "unit": i,
-                "best": int(a) if a >= 0 else None,
-                "score": float(s),
-                "matched": int(b) if b >= 0 else None,
-                "matched_score": float(t),
-            }
-            for i, (a, s, b, t) in enumerate(zip(self.semi, best, self.matched, one, strict=True))
+            dict(
+                zip(
+                    names,
+                    (
+                        *(i, int(a) if a >= 0 else None, float(best[i]), *ends[0, i]),
+                        *(int(b) if b >= 0 else None, float(one[i]), *ends[1, i]),
+                    ),
+                    strict=True,
+                )
+            )
+            for i, (a, b) in enumerate(partners.T)
         ]
 
     def table(self) -> Any:
-        """Columns unit, best, score, matched, matched_score."""
+        """Columns unit, best, score, low, high, matched, matched_score, matched_low, matched_high."""
         import pyarrow as pa
 
         return pa.Table.from_pylist(self.rows())
@@ -242,30 +216,29 @@ class UnitMatching:
         return report_html("Matched units", str(self), self.plot(), self.rows())
 
 
-def match_units(x: Array, y: Array, draws: int = 100, seed: int = 0) -> UnitMatching:
-    """Activations [n, p], [n, q] of the same inputs -> who is whose partner. The interval draws inputs again, the partners
-    being kept."""
+def match_units(x: Array, y: Array, draws: int = 100, seed: int = 0, positions: int = 1) -> UnitMatching:
+    """Activations [n, p], [n, q] of the same inputs -> who is whose partner. Intervals draw inputs again; partners stay."""
     scores = correlations(x, y)
-    matched = matching(scores)
-    pairs = np.flatnonzero(matched >= 0)
-    if not len(pairs):
+    both = np.stack([semi_matching(scores), matching(scores)])
+    if not (both[1] >= 0).any():
         raise SemblanceError(
             "no unit of the first correlates with any of the second: is it the same inputs in the same order?"
         )
-    a, b = standardised(x)[:, pairs], standardised(y)[:, matched[pairs]]
-    rng, n = np.random.default_rng(seed), len(x)
-    weight = rng.multinomial(n, np.full(n, 1 / n), size=draws).astype(np.float32) / n  # [draws, n]
-    of_a, of_b, both = weight @ a, weight @ b, weight @ (a * b)
-    spread = (weight @ (a * a) - of_a**2) * (weight @ (b * b) - of_b**2)
-    again = ((both - of_a * of_b) / np.sqrt(np.maximum(spread, 1e-12))).mean(1)
-    low, high = np.quantile(again, [0.025, 0.975])
+    a, b = standardised(x), standardised(y)
+    weight = weights_drawn(inputs_of(x, positions), draws, np.random.default_rng(seed))
+    spans = np.full((*both.shape, 2), np.nan)
+    for at, partner in enumerate(both):
+        pairs = np.flatnonzero(partner >= 0)
+        again = _correlated_again(a[:, pairs], b[:, partner[pairs]], positions, weight)
+        spans[at, pairs] = np.quantile(again, [0.025, 0.975], axis=0).T
+    low, high = np.quantile(again.mean(1), [0.025, 0.975])
     dead = tuple(np.flatnonzero(~alive(side)) for side in (x, y))
-    return UnitMatching(
-        scores,
-        semi_matching(scores),
-        matched,
-        (dead[0], dead[1]),
-        float(scores[pairs, matched[pairs]].mean()),
-        float(low),
-        float(high),
-    )
+    mean = float(scores_of(scores, both[1])[pairs].mean())
+    return UnitMatching(scores, both[0], both[1], (dead[0], dead[1]), mean, float(low), float(high), spans)
+
+
+def _correlated_again(a: Array, b: Array, positions: int, weight: Array) -> Array:
+    """Standardised pairs of columns [n, k] -> their correlations where inputs are drawn again, [draws, k]."""
+    of_a, of_b, both, aa, bb = (weight @ by_input(side, positions) for side in (a, b, a * b, a * a, b * b))
+    spread = (aa - of_a**2) * (bb - of_b**2)
+    return np.asarray((both - of_a * of_b) / np.sqrt(np.maximum(spread, 1e-12)))

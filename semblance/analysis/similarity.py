@@ -9,7 +9,7 @@
 
 All are 1 for x with itself; the last column says which maps of the features leave them as they are. A measure reads
 either side once (`prepare`), so that layers are compared with layers, and with themselves in another order, at the price of
-`between`. Axes: measure; share of variance kept; k; geometry.
+`between`. Axes: measure; share of variance kept, or a number of directions; k; geometry.
 References: Kornblith et al. 2019 (CKA); Raghu et al. 2017 (SVCCA); Morcos et al. 2018 (PWCCA); Ding et al. 2021
 "Grounding Representation Similarity with Statistical Testing" (Procrustes); Kriegeskorte et al. 2008 (RSA); Huh et al.
 2024 "The Platonic Representation Hypothesis" (mutual neighbours).
@@ -88,11 +88,12 @@ def canonical_correlations(a: Array, b: Array) -> Array:
     return np.clip(linalg.svdvals(a.T @ b), 0, 1)
 
 
-def svcca(kept: float = KEPT) -> Measure:
-    """Mean correlation of the directions that hold the share `kept` of either side's variance."""
+def svcca(kept: float = KEPT, directions: int | None = None) -> Measure:
+    """Mean correlation of the directions that hold the share `kept` of either side's variance, or of so many directions."""
 
     def between(a: Spectrum, b: Spectrum) -> float:
-        return float(canonical_correlations(a.leading(kept), b.leading(kept)).mean())
+        sides = (side.leading(kept) if directions is None else side.u[:, :directions] for side in (a, b))
+        return float(canonical_correlations(*sides).mean())
 
     return Measure(
         spectrum, between, Spectrum.reordered, "canonical correlations of the leading directions, their mean"

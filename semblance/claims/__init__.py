@@ -5,6 +5,7 @@ ledger.py           `@claim`, the rules of its parts, and the runs that keep or 
 perceptrons.py      MNIST as rows for claims on perceptrons, and who is right
 settings.py         the data, nets, views and probes that claims share, under one name each
 signed_digits.py    digits as most trial figures of the vision catalogue used them
+digit_nets.py       digit nets of any seed, and what their layers say of test digits
 graph_settings.py   what claims on whole graphs share: the same graphs with their nodes in another order
 link_settings.py    what claims on links share: edges in three parts, hit rates
 node_settings.py    what claims on embeddings of nodes share: halves of the labels, how a class is told

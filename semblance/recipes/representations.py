@@ -1,5 +1,5 @@
-"""Analyses of representations, each on small nets of scikit-learn's digits: what their functions report, to be looked at and
-copied. On data of one's own: `semblance.analysis.convergence`, `place`, `frechet_audit`."""
+"""Analyses of representations, each on small nets of scikit-learn's digits: what their functions report, to be looked at
+and copied. On data of one's own: `semblance.analysis.convergence`, `place`, `frechet_audit`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def layers(data: ArrayDataset, rows: np.ndarray, seed: int, epochs: int, unit: s
 
 
 @recipe(entry="convergent-learning", paper="Li et al. 2015, arXiv:1511.07543", domains=(), makes="report")
-def convergent_learning(networks: int = 2, inputs: int = 100, most: int = 16, epochs: int = 1) -> Recipe:
+def convergent_learning(networks: int = 2, inputs: int = 100, most: int = 16, epochs: int = 3) -> Recipe:
     """semblance reproduce convergent-learning    # units of digit nets of several seeds, matched layer by layer"""
 
     def report() -> Report:
@@ -59,7 +59,7 @@ def convergent_learning(networks: int = 2, inputs: int = 100, most: int = 16, ep
 
 
 @recipe(entry="cortex-comparison", paper="Shi et al. 2019", domains=(), makes="report")
-def cortex_comparison(neurons: int = 100, images: int = 118, measure: str = "rsa", epochs: int = 1) -> Recipe:
+def cortex_comparison(neurons: int = 100, images: int = 118, measure: str = "rsa", epochs: int = 3) -> Recipe:
     """semblance reproduce cortex-comparison    # areas simulated from one digit net, placed among the layers of another"""
 
     def report() -> Report:
@@ -76,8 +76,8 @@ def cortex_comparison(neurons: int = 100, images: int = 118, measure: str = "rsa
 
 
 @recipe(entry="frechet-distance-audit", paper="Kynkaanniemi et al. 2022, arXiv:2203.06026", domains=(), makes="report")
-def frechet_distance_audit(items: int = 500, top: int = 1, steps: int = 100, epochs: int = 1) -> Recipe:
-    """semblance reproduce frechet-distance-audit    # digits with other class shares, weighted by class and for the distance"""
+def frechet_distance_audit(items: int = 500, top: int = 1, steps: int = 100, epochs: int = 3) -> Recipe:
+    """semblance reproduce frechet-distance-audit    # digits of other class shares, weighted by class and for it"""
 
     def report() -> Report:
         data = load("digits")

@@ -17,9 +17,9 @@ from semblance.analysis.matching import (
     matching,
     scores_of,
     semi_matching,
-    sparse_map,
     standardised,
 )
+from semblance.analysis.sparse_maps import sparse_map
 from semblance.errors import SemblanceError
 
 RNG = np.random.default_rng(15)
