@@ -3,6 +3,7 @@
 adversarial.py       embeddings spread as normal draws, as far as a discriminator can tell
 bank.py              candidates that outlive the batch
 branches.py          several views of an item, one to be told from another in feature space
+candidates.py        among whom a row of the contrast core finds its neighbours
 classify.py          cross-entropy of the network's own head
 clusters.py          points, a few codes, and an assignment of the one to the other
 contrast.py          bring neighbours together, by matching two neighbour distributions
@@ -14,10 +15,12 @@ graph_contrast.py    contrast on a graph of the whole training set
 hyperedges.py        sets that belong together shall score higher than sets that do not
 hypergraph_contrast.py  two views of a hypergraph, at the level of nodes, hyperedges and memberships
 hypergraph_generation.py  memberships or features that are masked, told from the rest
+judgements.py        what was said of a pair is to be read off its two embeddings
 kernels.py           how near two learned points are
 lift.py              a loss of embeddings becomes an objective of items or of views
 likelihood.py        an encoder that says how likely a unit is shall find the training units likely
 links.py             what is related shall score higher than what is not
+log_sums.py          logarithms of sums of exponentials of products, without the matrix of products
 mixture.py           the losses of several experts, weighed by how much each counts for a unit
 neighbours.py        who is near whom in the data
 pairwise.py          links under a learned score of pairs, those asked about being out of sight
@@ -28,6 +31,7 @@ profiles.py          from its embedding a node shall tell its neighbours
 projector.py         the small perceptron between an embedding and the space where an objective compares
 regress.py           squared error of predicted numbers
 set_links.py         sets that met shall score higher, at the moment when they did, than sets that did not
+streamed.py          contrast of many rows, without a matrix of rows by candidates
 summaries.py         a node goes with what sums up its graph, one of shuffled features does not
 triplets.py          an anchor is to be nearer to its like than to its unlike
 walk_contrast.py     a node shall find those that it meets on walks

@@ -6,15 +6,16 @@ p says who is near whom in the data (`neighbours.py`), q who is near whom in z (
 
     neighbours  p: the other view, the same label, k nearest in the data, a walk on a graph, a label as a point
     kernel      cosine/temperature, Gaussian, Student-t, power of distance, shared cluster
-    candidates  the rest of the batch, all of it, other views only, class points, a memory bank or queue (`bank.py`)
+    candidates  the rest of the batch, all of it, other views only, class points (`candidates.py`), a bank (`bank.py`)
     nearest     only the k nearest candidates stay in q
     restrict    p is q itself, restricted to the neighbours and renormalised: the loss is -log q(neighbours)
     debias      a in (1 - a) p + a/M, and `debias_q` the same in q: a pair that p leaves out may be near all the same
     joint       one normaliser for all pairs instead of one per row (t-SNE)
     divergence  KL, total variation, Jensen-Shannon (`divergences.py`)
 
-`contrast_table.py` lists published methods as settings of these. That they are one objective is due to I-Con
-(Alshammari et al. 2025, arXiv:2504.16929).
+From 2,048 rows on the same numbers are made without a matrix of rows by candidates (`streamed.py`), in `products` of
+float32 or, asked for, bfloat16. `contrast_table.py` lists published methods as settings of these. That they are one
+objective is due to I-Con (Alshammari et al. 2025, arXiv:2504.16929).
 """
 
 from __future__ import annotations
@@ -26,46 +27,20 @@ import torch
 from torch import Tensor, nn
 
 from semblance.contracts import Batch
-from semblance.errors import SemblanceError
+from semblance.errors import SemblanceError, unknown
+from semblance.objectives.candidates import Candidates as Candidates
+from semblance.objectives.candidates import Points as Points
+from semblance.objectives.candidates import everyone as everyone
+from semblance.objectives.candidates import other_views as other_views
+from semblance.objectives.candidates import others
 from semblance.objectives.divergences import Divergence, kl
 from semblance.objectives.kernels import Cosine, Kernel
 from semblance.objectives.neighbours import Listed
+from semblance.objectives.streamed import streamed
 
 Neighbours = Callable[[Batch], "Tensor | Listed"]
-Candidates = Callable[[Tensor, Batch], "tuple[Tensor, Tensor | None]"]
-
-
-def others(z: Tensor, batch: Batch) -> tuple[Tensor, Tensor | None]:
-    """Everyone in the batch but the row itself: points [N, d], allowed [N, N]."""
-    if len(z) < 2:
-        raise SemblanceError(f"a batch of {len(z)} has nobody to compare with: give at least 2 embeddings")
-    return z, ~torch.eye(len(z), dtype=torch.bool, device=z.device)
-
-
-def everyone(z: Tensor, batch: Batch) -> tuple[Tensor, Tensor | None]:
-    """The whole batch, the row itself included (clusters: an item shares its own)."""
-    return z, None
-
-
-def other_views(z: Tensor, batch: Batch) -> tuple[Tensor, Tensor | None]:
-    """Only rows of another view or modality: an image chooses among captions, a caption among images."""
-    view = batch["view"]
-    if int(view.min()) == int(view.max()):
-        raise SemblanceError("the batch has one view only, and rows choose among the other views: give two or more")
-    return z, view[:, None] != view
-
-
-class Points(nn.Module):
-    """Learned candidates [K, d], such as one weight vector per class or per instance."""
-
-    def __init__(self, count: int, dim: int):
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(count, dim))
-        nn.init.normal_(self.weight, std=dim**-0.5)
-
-    def forward(self, z: Tensor, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """-> points [K, d], all allowed."""
-        return self.weight, None
+MANY = 2048  # rows from which no matrix of rows by candidates is kept
+PRODUCTS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
 
 
 class Contrast(nn.Module):
@@ -83,8 +58,11 @@ class Contrast(nn.Module):
         debias_q: float = 0.0,
         joint: bool = False,
         divergence: Divergence = kl,
+        products: str = "float32",
     ):
         super().__init__()
+        if products not in PRODUCTS:
+            raise unknown("type of products", products, PRODUCTS)
         for name, share in (("debias", debias), ("debias_q", debias_q)):
             if not 0 <= share <= 1:
                 raise SemblanceError(f"{name} is {share}, but it is a share: give 0 to 1 (0.2 to 0.8 is usual)")
@@ -93,22 +71,31 @@ class Contrast(nn.Module):
         self.neighbours, self.kernel, self.candidates = neighbours, kernel or Cosine(), candidates
         self.nearest, self.restrict, self.joint = nearest, restrict, joint
         self.debias, self.debias_q, self.divergence = debias, debias_q, divergence
+        self.low = PRODUCTS[products]
 
     def forward(self, z: Tensor, batch: Batch) -> Tensor:
         """z: [N, d] -> scalar: the mean over the rows that have neighbours."""
+        if len(z) >= MANY:
+            return _mean(*streamed(self, z, batch))
         points, allowed = self.candidates(z, batch)  # [M, d], [N, M]
         scores = self.kernel(z, points)  # [N, M]
+        return _mean(*self.rows(scores, allowed, self.neighbours(batch)))
+
+    def rows(
+        self, scores: Tensor, allowed: Tensor | None, p: Tensor | Listed, normaliser: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Scores and allowed [N, M], p of these rows -> divergence of every row [N], and how much of p it has [N]."""
         if self.nearest is not None:
             allowed = _only_nearest(scores.detach(), allowed, self.nearest)
         if allowed is not None:
             # finfo.min rather than -inf: p is 0 there, and 0 * inf is nan.
             scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
-        p = self.neighbours(batch)
+        normaliser = self.normaliser(scores) if normaliser is None else normaliser
         plain = self.divergence is kl and not (self.nearest or self.restrict or self.debias or self.debias_q)
         if isinstance(p, Listed) and plain:
-            return _mean(self._kl_of_list(p, scores), p.weight.sum(1))
+            return self._kl_of_list(p, scores, normaliser), p.weight.sum(1)
         p = (p.dense(scores.shape[1]) if isinstance(p, Listed) else p).to(scores)  # [N, M]
-        log_q = scores - self._normaliser(scores)
+        log_q = scores - normaliser
         if self.restrict:
             p = (p > 0) * log_q.detach().exp()
         if self.nearest is not None and allowed is not None:
@@ -124,18 +111,18 @@ class Contrast(nn.Module):
                 .clamp_min(torch.finfo(log_q.dtype).tiny)
                 .log()
             )
-        return _mean(self.divergence(p, log_q), present)
+        return self.divergence(p, log_q), present
 
-    def _normaliser(self, scores: Tensor) -> Tensor:
+    def normaliser(self, scores: Tensor) -> Tensor:
         """[N, 1] per row, or one number; rows of q then sum to 1, or do so on average."""
         if self.joint:
             return scores.flatten().logsumexp(0) - math.log(len(scores))
         return scores.logsumexp(1, keepdim=True)
 
-    def _kl_of_list(self, p: Listed, scores: Tensor) -> Tensor:
+    def _kl_of_list(self, p: Listed, scores: Tensor, normaliser: Tensor) -> Tensor:
         """[N]: KL without an N x M matrix of p or log q, since p is 0 outside its list."""
         weight = p.weight.to(scores)
-        log_q = scores.gather(1, p.index) - self._normaliser(scores)  # [N, k]
+        log_q = scores.gather(1, p.index) - normaliser  # [N, k]
         return torch.xlogy(weight, weight).sum(1) - (weight * log_q).sum(1)
 
 

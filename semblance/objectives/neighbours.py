@@ -67,13 +67,17 @@ def same_label(batch: Batch) -> Tensor:
         near |= batch["item"][:, None] == batch["item"]
     near.fill_diagonal_(False)
     count = near.sum(1, keepdim=True)
-    alone = int(((count[:, 0] == 0) & ~unlabelled).sum())
-    if alone:
-        raise SemblanceError(
-            f"{alone} of {len(near)} rows are the only one of their label in the batch and would teach nothing: "
-            "give two views, or sample two or more per label"
-        )
+    none_alone((count[:, 0] == 0) & ~unlabelled)
     return near / count.clamp_min(1)
+
+
+def none_alone(alone: Tensor) -> None:
+    """[N] bool: refuse labels with one row."""
+    if bool(alone.any()):
+        raise SemblanceError(
+            f"{int(alone.sum())} of {len(alone)} rows are the only one of their label in the batch and would teach "
+            "nothing: give two views, or sample two or more per label"
+        )
 
 
 def same_class(batch: Batch) -> Listed:
@@ -126,9 +130,23 @@ class Gaussian:
             p = (square / (-2 * self.width**2)).softmax(1)
         return (p + p.T) / 2 if self.joint else p
 
+    def precision(self, square: Tensor) -> Tensor:
+        """Squared distances of some rows [B, N] -> [B, 1], 1 / (2 width_i^2)."""
+        if self.width is not None:
+            return square.new_full((len(square), 1), 1 / (2 * self.width**2))
+        assert self.perplexity is not None
+        return precision_of(square, self.perplexity)
+
 
 def of_perplexity(square: Tensor, perplexity: float, rounds: int = 64) -> Tensor:
-    """Squared distances [N, N] -> p [N, N] whose rows have entropy log(perplexity), all widths bisected at once."""
+    """Squared distances [N, N] -> p [N, N] whose rows have entropy log(perplexity)."""
+    precision = precision_of(square, perplexity, rounds)
+    return ((square - square.amin(1, keepdim=True)) * -precision).softmax(1)
+
+
+def precision_of(square: Tensor, perplexity: float, rounds: int = 64) -> Tensor:
+    """Squared distances [N, M] -> [N, 1], at which exp(-precision square) has entropy log(perplexity) once its sum is 1;
+    all rows bisected at once."""
     near = int(square.isfinite().sum(1).min())
     if not 1 <= perplexity < near:
         raise SemblanceError(f"perplexity is {perplexity}, but rows have {near} candidates: give 1 to below {near}")
@@ -142,7 +160,7 @@ def of_perplexity(square: Tensor, perplexity: float, rounds: int = 64) -> Tensor
         p = (square * (-middle.exp() / scale)).softmax(1)
         too_wide = -torch.xlogy(p, p).sum(1, keepdim=True) > math.log(perplexity)
         low, high = torch.where(too_wide, middle, low), torch.where(too_wide, high, middle)
-    return p
+    return middle.exp() / scale
 
 
 class Walks(nn.Module):
@@ -178,6 +196,16 @@ class Walks(nn.Module):
         p = self.weight.new_zeros(len(here), len(here) + 1)
         p = p.scatter_add_(1, column[self.index[here]], self.weight[here])[:, :-1]
         return p / p.sum(1, keepdim=True).clamp_min(torch.finfo(p.dtype).tiny)
+
+    def listed(self, batch: Batch) -> Listed:
+        """The same as lists, [N, L]; what falls outside the batch has weight 0."""
+        here = batch["index"]
+        column = torch.full((len(self.index),), -1, device=here.device)
+        column[here] = torch.arange(len(here), device=here.device)
+        place = column[self.index[here]]
+        weight = self.weight[here] * (place >= 0)
+        total = weight.sum(1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
+        return Listed(place.clamp_min(0), weight / total)
 
 
 def nearest_graph(x: np.ndarray, k: int) -> sp.csr_matrix:
