@@ -55,9 +55,13 @@ class Side:
             raise SemblanceError(
                 f"{name} holds NaN or infinity in {rows} of {self.n} rows: leave these items out of both sides"
             )
-        if self.n <= CHUNK:
-            self.whole = next(self.chunks())
-        self.lengths = torch.cat([tile.double().square().sum(1) for part in self.chunks() for tile in part.split(TILE)])
+        lengths = []
+        for part in self._raw():
+            centred, own = self._centred(part)
+            lengths.append(own.double())
+            if self.n <= CHUNK:
+                self.whole = centred
+        self.lengths = torch.cat(lengths)
         if float(self.lengths.sum()) <= 1e-12 * self.n * float(1e-30 + self.mean.square().sum()):
             raise SemblanceError(f"{name} is the same for all {self.n} items: there is nothing to compare")
         self.square = inner(self, self)
@@ -71,9 +75,16 @@ class Side:
         if self.whole is not None:
             yield self.whole
             return
-        mean = self.mean.to(self.dtype)
         for part in self._raw():
-            yield part - mean
+            yield self._centred(part)[0]
+
+    def _centred(self, part: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows less the mean, and their squared lengths, taken while a tile is in the cache."""
+        mean, centred, lengths = self.mean.to(self.dtype), torch.empty_like(part), part.new_empty(len(part))
+        for rows, into, own in zip(part.split(TILE), centred.split(TILE), lengths.split(TILE), strict=True):
+            torch.sub(rows, mean, out=into)
+            torch.sum(into.square(), 1, out=own)
+        return centred, lengths
 
 
 def inner(a: Side, b: Side) -> float:
@@ -91,8 +102,7 @@ def inner(a: Side, b: Side) -> float:
 def _of_features(x: Tensor, y: Tensor, same: bool) -> float:
     total = 0.0
     for first in range(0, x.shape[1], BLOCK):
-        block = x[:, first : first + BLOCK].T @ (y[:, first:] if same else y)
-        total += _summed(block * block, same)
+        total += _summed((x[:, first : first + BLOCK].T @ (y[:, first:] if same else y)).square_(), same)
     return total
 
 
@@ -100,14 +110,14 @@ def _of_items(x: Tensor, y: Tensor, same: bool) -> float:
     total = 0.0
     for first in range(0, len(x), BLOCK):
         k = x[first : first + BLOCK] @ x[first:].T
-        total += _summed(k * k if same else k * (y[first : first + BLOCK] @ y[first:].T), True)
+        total += _summed(k.square_() if same else k.mul_(y[first : first + BLOCK] @ y[first:].T), True)
     return total
 
 
 def _summed(products: Tensor, upper: bool) -> float:
-    """The sum of a block [w, rest] in float64; if `upper`, what is right of its first square counts twice."""
-    whole = float(products.sum(dtype=torch.float64))
-    return 2 * whole - float(products[:, : len(products)].sum(dtype=torch.float64)) if upper else whole
+    """The sum of a block [w, rest], of rows in float64; if `upper`, what is right of its first square counts twice."""
+    whole = float(products.sum(1).double().sum())
+    return 2 * whole - float(products[:, : len(products)].sum(1).double().sum()) if upper else whole
 
 
 def _streamed(a: Side, b: Side) -> float:
