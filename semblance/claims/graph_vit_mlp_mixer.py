@@ -34,10 +34,12 @@ from semblance.space.model import Model, assemble
 from semblance.space.training import train
 
 HIDDEN = 64
-FITTED = {"hidden": 32, "batch": 8, "epochs": 25, "lr": 2e-3}
+FITTED = {"hidden": 32, "batch": 8, "epochs": 40, "lr": 2e-3}
 """Of the networks that learn the circulant graphs, of which 90 teach."""
-RINGS = {"train": 1000, "val": 100, "test": 300}
-ON_RINGS = {"hidden": 32, "layers": 3, "batch": 16, "epochs": 16, "lr": 3e-3}
+RINGS = {"train": 1600, "val": 100, "test": 300}
+ON_RINGS = {"hidden": 32, "layers": 3, "batch": 32, "epochs": 40, "lr": 3e-3}
+"""On seed 100 nothing is learned in the first ten epochs (500 steps), in which the perceptron over tokens finds a sum that
+does not ask which of the 8 places a token has; after thirty all is."""
 OF_PATCHES = {"patches": 8, "mixers": 2, "positions": "none"}
 DRAWS, FEW = 50, 8
 """Partitions of the 16 nodes, into so many patches: into 32 every node would be a block of its own."""
@@ -74,23 +76,24 @@ def graph_vit_mlp_mixer(run: Run) -> None:
     takes for one another, nodes learn of what is twenty steps away, and the cost grows with the graph and no faster."""
     kept = {"positions": "none", "mixers": 0} if run.broken else {}
     made = {"mixer": graph_mixer(**{**FITTED, **kept}), "ViT": graph_vit(**{**FITTED, **kept})}
-    folds = [skip_links().with_split(fold % 5) for fold in run.seeds]
+    seeds = run.seeds[:2] if run.broken else run.seeds
+    folds = [skip_links().with_split(fold % 5) for fold in seeds]
     for name, recipe in made.items():
-        run.report(f"CSL accuracy, {name}", [of_graphs(d, recipe, s)[0] for s, d in zip(run.seeds, folds, strict=True)])
-    plain = [of_graphs(d, gin(initial="constant", epochs=4), s) for s, d in zip(run.seeds, folds, strict=True)]
+        run.report(f"CSL accuracy, {name}", [of_graphs(d, recipe, s)[0] for s, d in zip(seeds, folds, strict=True)])
+    plain = [of_graphs(d, gin(initial="constant", epochs=4), s) for s, d in zip(seeds, folds, strict=True)]
     run.report("CSL accuracy, GIN without encodings", [found for found, _ in plain])
     run.report("CSL, largest difference between outputs of that GIN", max(apart(m, folds[0]) for _, m in plain))
     told = [
         of_graphs(with_walks(d), gin(epochs=FITTED["epochs"], batch=8), s)[0]
-        for s, d in zip(run.seeds, folds, strict=True)
+        for s, d in zip(seeds, folds, strict=True)
     ]
     run.baseline("CSL accuracy, GIN with the same encodings", told)
 
-    found, same = zip(*(separated(seed, bool(run.broken)) for seed in run.seeds), strict=True)
+    found, same = zip(*(separated(seed, bool(run.broken)) for seed in seeds), strict=True)
     run.report("standard errors between rook 4 x 4 and Shrikhande", min(found))
     run.baseline("standard errors between rook 4 x 4 and the same numbered otherwise", same)
 
-    rings = [(seed, labelled_rings(RINGS, seed=seed)) for seed in run.seeds[:3]]
+    rings = [(seed, labelled_rings(RINGS, seed=seed)) for seed in seeds[:3]]
     mixer = graph_mixer(**{**ON_RINGS, **OF_PATCHES, **kept})
     run.report("rings, accuracy of the mixer", [of_nodes(data, mixer, seed) for seed, data in rings])
     passing = gin(**ON_RINGS)
