@@ -130,12 +130,24 @@ export interface View {
   view: string;
   threshold: number;
   default: number;
+  why: string;
   range: [number, number];
   scale: [number, number][];
   total: number;
   unit: string;
   pairs: Pair[];
   border: { inside: Pair[]; outside: Pair[] };
+}
+export interface Explained {
+  items: string[];
+  similarity: number;
+  measure: string;
+  method: string;
+  sides: { item: string; kind: string; parts: { name: string; share: number }[]; heat: string | null }[];
+  completeness: { item: string; kind: string; sum: number; expected: number; gap: number }[];
+  faithful: boolean | null;
+  sentence: string;
+  notes: string[];
 }
 export interface Comparison {
   a: string;
@@ -302,7 +314,7 @@ export class SpaceApi {
   thumbnail = (id: string, size: number): string => `${this.base}/thumbnail${query({ id, size })}`;
   search = (request: Record<string, unknown>, signal?: AbortSignal): Promise<Answer> => json(`${this.base}/search`, body(request, signal));
   classify = (request: Record<string, unknown>, signal?: AbortSignal): Promise<Votes> => json(`${this.base}/classify`, body(request, signal));
-  explain = (a: string, b: string): Promise<Record<string, unknown>> => json(`${this.base}/explain`, body({ a, b }));
+  explain = (a: string, b: string): Promise<Explained> => json(`${this.base}/explain`, body({ a, b }));
   label = (ids: string[], label: string | null): Promise<Undo> => json(`${this.base}/labels`, body({ ids, label }));
   undo = (token: string): Promise<Undo> => json(`${this.base}/labels/undo`, body({ undo: token }));
   select = (name: string, what: { ids: string[] } | { where: string }): Promise<{ name: string; items: number; stored: boolean }> => json(`${this.base}/select`, body({ name, ...what }));

@@ -182,3 +182,14 @@ def know_classes(store: Any, labels: Sequence[str]) -> None:
     if set(labels) <= set(known) and store.manifest.get("labels") == "class":
         return
     store.update_manifest(classes=ordered([*known, *labels]), labels="class")
+
+
+def forget_class(space: Space, label: str) -> bool:
+    """Takes a class out of the manifest, if no item has it: who took a label back did not mean its class to stay."""
+    with space.store.writing() as store:
+        view = store.refresh()
+        known = list(store.manifest.get("classes", ()))
+        if label not in known or label in labels_of(view):
+            return False
+        store.update_manifest(classes=[name for name in known if name != label])
+        return True

@@ -2,16 +2,19 @@
 // It knows rows and places; what a row is, its owner tells it.
 
 import { h, items } from "../dom";
-import { background, colouring, css, type Colouring, type Rgb } from "../palette";
+import { background, colouring, type Colouring } from "../palette";
 import type { Column } from "../api";
-import { isDark, onTheme } from "../theme";
+import { onTheme } from "../theme";
 import { Camera, type Bounds } from "./camera";
+import { Flight } from "./flight";
 import { boundsOf, Grid } from "./grid";
 import { ABSENT, BACK, CHOSEN, dot, Layers, OUT, PLAIN } from "./layers";
 import { Names } from "./names";
-import { chooseSpots, drawPicture, FEW, Pictures } from "./pictures";
+import { Overlay, type Scene } from "./overlay";
+import { FEW, Pictures } from "./pictures";
 import { listen } from "./pointer";
 import { makeRenderer, type Renderer } from "./renderer";
+import { steer } from "./steering";
 
 export interface Watcher {
   hovered(row: number, px: number, py: number): void;
@@ -32,9 +35,8 @@ export class MapView {
   lassoOn = false;
 
   readonly #points = h("canvas", { class: "points", "aria-hidden": "true" });
-  readonly #overlay = h("canvas", { class: "overlay", "aria-hidden": "true" });
+  readonly #overlay = new Overlay();
   readonly #names: Names;
-  readonly #context: CanvasRenderingContext2D;
   #renderer: Renderer;
   #layers = new Layers(0);
   #colours = new Uint8Array();
@@ -49,8 +51,8 @@ export class MapView {
   #pictured: number[] = [];
   #stale = { layers: false, colours: false, names: false };
   #frame = 0;
-  #flight = 0;
   #keyboard = false;
+  readonly #flight = new Flight(this.camera, () => this.redraw());
   #fitted = false;
 
   constructor(
@@ -58,9 +60,8 @@ export class MapView {
     readonly watcher: Watcher,
   ) {
     const names = h("div", { class: "names", "aria-hidden": "true" });
-    this.element = h("div", { class: "map", tabindex: 0, role: "application", "aria-label": label, "aria-roledescription": "map", "aria-describedby": "map-keys" }, this.#points, this.#overlay, names);
+    this.element = h("div", { class: "map", tabindex: 0, role: "application", "aria-label": label, "aria-roledescription": "map", "aria-describedby": "map-keys" }, this.#points, this.#overlay.canvas, names);
     this.#names = new Names(names);
-    this.#context = this.#overlay.getContext("2d")!;
     this.#renderer = makeRenderer(this.#points);
     this.element.dataset["renderer"] = this.#renderer.kind;
     new ResizeObserver(() => this.#resize()).observe(this.element);
@@ -152,7 +153,7 @@ export class MapView {
     [goal.width, goal.height] = [this.camera.width, this.camera.height];
     const bounds = this.grid.placed ? this.grid.bounds : { x0: -1, y0: -1, x1: 1, y1: 1 };
     goal.fit(bounds);
-    if (animated) this.#fly(goal.x, goal.y, goal.scale);
+    if (animated) this.#flight.to(goal.x, goal.y, goal.scale);
     else this.camera.fit(bounds);
     this.#fitted = true;
     this.redraw();
@@ -165,14 +166,14 @@ export class MapView {
     const goal = new Camera();
     [goal.width, goal.height] = [this.camera.width, this.camera.height];
     goal.fit(bounds, 72, 0);
-    this.#fly(goal.x, goal.y, Math.min(goal.scale, this.camera.scale / this.camera.zoom * 40));
+    this.#flight.to(goal.x, goal.y, Math.min(goal.scale, this.camera.scale / this.camera.zoom * 40));
   }
 
   /** Bring a row to the middle if it is out of sight. */
   reveal(row: number): void {
     const [px, py] = this.camera.toScreen(this.grid.x[row]!, this.grid.y[row]!);
     if (px > 40 && py > 40 && px < this.camera.width - 40 && py < this.camera.height - 40) return;
-    if (Number.isFinite(px)) this.#fly(this.grid.x[row]!, this.grid.y[row]!, this.camera.scale);
+    if (Number.isFinite(px)) this.#flight.to(this.grid.x[row]!, this.grid.y[row]!, this.camera.scale);
   }
 
   zoomBy(factor: number): void {
@@ -189,32 +190,13 @@ export class MapView {
     this.#renderer.destroy();
   }
 
-  #fly(x: number, y: number, scale: number): void {
-    cancelAnimationFrame(this.#flight);
-    const c = this.camera;
-    const from = { x: c.x, y: c.y, scale: c.scale };
-    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    const began = performance.now();
-    const step = (): void => {
-      const t = still ? 1 : Math.min(1, (performance.now() - began) / 260);
-      const e = 1 - (1 - t) ** 3;
-      c.scale = from.scale * (scale / from.scale) ** e;
-      [c.x, c.y] = [from.x + (x - from.x) * e, from.y + (y - from.y) * e];
-      this.redraw();
-      if (t < 1) this.#flight = requestAnimationFrame(step);
-    };
-    step();
-  }
-
   #resize(): void {
     const { width, height } = this.element.getBoundingClientRect();
     if (!width || !height) return;
     const ratio = Math.min(2, window.devicePixelRatio || 1);
     [this.camera.width, this.camera.height] = [width, height];
     this.#renderer.resize(width, height, ratio);
-    this.#overlay.width = Math.round(width * ratio);
-    this.#overlay.height = Math.round(height * ratio);
-    this.#context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.#overlay.resize(width, height, ratio);
     if (!this.#fitted || Math.abs(this.camera.zoom - 1) < 1e-6) this.fit();
     this.#draw(); // at once: a canvas is blank after its size was set
   }
@@ -231,7 +213,7 @@ export class MapView {
     this.#stale = { layers: false, colours: false, names: false };
     const { size, opacity } = dot(this.grid.placed, this.camera.zoom);
     this.#renderer.draw(this.camera, size, opacity, background());
-    this.#drawOverlay(size);
+    this.element.dataset["pictures"] = String(this.#overlay.draw(this.#scene(size)));
     this.#names.place(this.camera, !this.#pictured.length && this.camera.zoom < 12);
     this.#tell();
     this.frames.push(performance.now() - began);
@@ -276,96 +258,25 @@ export class MapView {
     if (rows.length <= FEW) this.#pictured = rows;
   }
 
-  #drawOverlay(size: number): void {
-    const c = this.#context;
-    c.clearRect(0, 0, this.camera.width, this.camera.height);
-    // Chromium may go on showing the last picture when a frame only clears; a point that nobody sees makes it a drawing.
-    c.fillStyle = "rgb(128 128 128 / 0.005)";
-    c.fillRect(0, 0, 1, 1);
-    const ink = isDark() ? "255 255 255" : "20 22 28";
-    const at = (row: number): [number, number] => this.camera.toScreen(this.grid.x[row]!, this.grid.y[row]!);
-    if (this.#focus >= 0 && !Number.isNaN(this.grid.x[this.#focus]!)) {
-      const [fx, fy] = at(this.#focus);
-      c.strokeStyle = `rgb(${ink} / 0.35)`;
-      c.lineWidth = 1;
-      c.beginPath();
-      for (const row of this.#near) {
-        c.moveTo(fx, fy);
-        c.lineTo(...at(row));
-      }
-      c.stroke();
-    }
-    for (const row of this.#near) this.#ring(at(row), size / 2 + 2.5, 1.5, `rgb(${ink} / 0.8)`);
-    let side = 0;
-    if (this.#pictured.length) {
-      // The chosen item and its neighbours come first, so that theirs are the pictures that are kept.
-      const first = new Set([this.#hover, this.#focus, ...this.#near]);
-      const rows = [...this.#pictured].sort((a, b) => Number(first.has(b)) - Number(first.has(a)));
-      const chosen = chooseSpots(rows, this.grid.x, this.grid.y, this.camera, this.#mask && this.camera.zoom < 3 ? 42 : 72);
-      side = chosen.side;
-      let there = 0;
-      for (const spot of chosen.spots.reverse()) {
-        const id = this.watcher.id(spot.row);
-        const image = id === null ? null : this.pictures!.get(id);
-        if (!image) continue;
-        there++;
-        const colour: Rgb = this.#colouring.of(spot.row);
-        drawPicture(c, image, spot, side, colour, this.#selected !== null && !this.#selected[spot.row]);
-      }
-      this.element.dataset["pictures"] = String(there);
-    } else this.element.dataset["pictures"] = "0";
-    for (const [row, width] of [
-      [this.#hover, 1.5],
-      [this.#focus, 2.5],
-    ] as const) {
-      if (row < 0 || Number.isNaN(this.grid.x[row]!)) continue;
-      if (side && this.#pictured.includes(row)) this.#frameAround(at(row), side, width, `rgb(${ink})`);
-      else this.#ring(at(row), size / 2 + 4, width, `rgb(${ink})`);
-    }
-    if (this.#path.length > 2) {
-      c.beginPath();
-      for (let k = 0; k < this.#path.length; k += 2) c.lineTo(this.#path[k]!, this.#path[k + 1]!);
-      c.closePath();
-      c.fillStyle = `rgb(${ink} / 0.07)`;
-      c.fill();
-      c.setLineDash([5, 4]);
-      c.strokeStyle = `rgb(${ink} / 0.8)`;
-      c.lineWidth = 1.5;
-      c.stroke();
-      c.setLineDash([]);
-    }
-    if (this.#keyboard) {
-      const [mx, my] = [this.camera.width / 2, this.camera.height / 2];
-      c.strokeStyle = `rgb(${ink} / 0.6)`;
-      c.lineWidth = 1;
-      c.beginPath();
-      for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]] as const) {
-        c.moveTo(mx + 5 * dx, my + 5 * dy);
-        c.lineTo(mx + 12 * dx, my + 12 * dy);
-      }
-      c.stroke();
-    }
-  }
-
-  #ring([px, py]: [number, number], radius: number, width: number, style: string): void {
-    const c = this.#context;
-    c.beginPath();
-    c.arc(px, py, radius, 0, 2 * Math.PI);
-    c.lineWidth = width + 2;
-    c.strokeStyle = css(background());
-    c.stroke();
-    c.lineWidth = width;
-    c.strokeStyle = style;
-    c.stroke();
-  }
-
-  #frameAround([px, py]: [number, number], side: number, width: number, style: string): void {
-    const c = this.#context;
-    c.beginPath();
-    c.roundRect(px - side / 2 - 2.5, py - side / 2 - 2.5, side + 5, side + 5, 7);
-    c.lineWidth = width;
-    c.strokeStyle = style;
-    c.stroke();
+  #scene(dot: number): Scene {
+    const selected = this.#selected;
+    return {
+      camera: this.camera,
+      x: this.grid.x,
+      y: this.grid.y,
+      dot,
+      hover: this.#hover,
+      focus: this.#focus,
+      near: this.#near,
+      path: this.#path,
+      keyboard: this.#keyboard,
+      pictured: this.#pictured,
+      crowded: this.#mask !== null && this.camera.zoom < 3,
+      pictures: this.pictures,
+      id: (row) => this.watcher.id(row),
+      colouring: this.#colouring,
+      dim: (row) => selected !== null && !selected[row],
+    };
   }
 
   /** What is on the picture, in words that a test can read. */
@@ -417,7 +328,18 @@ export class MapView {
       },
       settle: () => this.redraw(),
     });
-    this.element.addEventListener("keydown", (event) => this.#key(event));
+    steer(this.element, {
+      pan: (dx, dy) => this.camera.pan(dx, dy),
+      zoom: (factor) => this.zoomBy(factor),
+      choose: () => {
+        const { x, y, width, height, scale } = this.camera;
+        this.watcher.chose(this.grid.nearest(x, y, (2 * Math.max(width, height)) / scale, this.matches), false);
+      },
+      steered: () => {
+        this.#keyboard = true;
+        this.redraw();
+      },
+    });
     this.element.addEventListener("focus", () => {
       this.#keyboard = this.element.matches(":focus-visible");
       this.redraw();
@@ -426,31 +348,6 @@ export class MapView {
       this.#keyboard = false;
       this.redraw();
     });
-  }
-
-  #key(event: KeyboardEvent): void {
-    if (event.target !== this.element || event.ctrlKey || event.metaKey || event.altKey) return;
-    const step = event.shiftKey ? 160 : 56;
-    const moves: Record<string, () => void> = {
-      ArrowLeft: () => this.camera.pan(step, 0),
-      ArrowRight: () => this.camera.pan(-step, 0),
-      ArrowUp: () => this.camera.pan(0, step),
-      ArrowDown: () => this.camera.pan(0, -step),
-      "+": () => this.zoomBy(1.4),
-      "=": () => this.zoomBy(1.4),
-      "-": () => this.zoomBy(1 / 1.4),
-      Enter: () => {
-        const [x, y] = [this.camera.x, this.camera.y];
-        const all = 2 * Math.max(this.camera.width, this.camera.height) / this.camera.scale;
-        this.watcher.chose(this.grid.nearest(x, y, all, this.matches), false);
-      },
-    };
-    const move = moves[event.key];
-    if (!move) return;
-    event.preventDefault();
-    this.#keyboard = true;
-    move();
-    this.redraw();
   }
 
   /** The map in a sentence, for those who do not see it. */

@@ -110,12 +110,12 @@ function histogram(info: ColumnInfo, found: Facet, choice: Pick | undefined): HT
   const most = Math.max(1, ...found.total!);
   const [W, H] = [232, 44];
   const coloured = state.get("colour") === info.name;
-  const step = W / found.total!.length;
+  const step = W / found.total!.length; // bars touch: gaps of a pixel would be wide here and narrow there
   const bars = found.total!.flatMap((n, i) => {
     const tall = (v: number): number => (v ? Math.max(1.5, (H * v) / most) : 0);
-    const now = svg("rect", { x: i * step + 0.5, width: step - 1, y: H - tall(found.matching![i]!), height: tall(found.matching![i]!), class: "now", rx: 1 });
+    const now = svg("rect", { x: i * step, width: step, y: H - tall(found.matching![i]!), height: tall(found.matching![i]!), class: "now" });
     if (coloured) now.style.fill = css(ramp(position((edges[i]! + edges[i + 1]!) / 2)));
-    return [svg("rect", { x: i * step + 0.5, width: step - 1, y: H - tall(n), height: tall(n), class: "all", rx: 1 }), now];
+    return [svg("rect", { x: i * step, width: step, y: H - tall(n), height: tall(n), class: "all" }), now];
   });
   function position(v: number): number {
     const column = state.get("column");
@@ -124,11 +124,12 @@ function histogram(info: ColumnInfo, found: Facet, choice: Pick | undefined): HT
     return (v - scale.low) / (scale.high - scale.low || 1);
   }
   const whole = Number.isInteger(low) && Number.isInteger(high) && high - low > 4 && !time;
-  const label = (): string => `${say(Number(from.value))} – ${say(Number(to.value))}`;
+  const last = typeof info.max === "number" ? Math.min(high, info.max) : high; // the last bin may reach beyond the values
+  const label = (): string => `${say(Number(from.value))} – ${say(Math.min(Number(to.value), last))}`;
   const said = h("output", { class: "range-said" });
   const send = calm(180, () => {
     const [a, b] = [Number(from.value), Number(to.value)];
-    const next = { low: a > low ? a : null, high: b < high ? b : null, time };
+    const next = { low: a > low ? a : null, high: b < last ? b : null, time };
     void attempt(pick(info.name, next.low === null && next.high === null ? null : next));
   });
   const slider = (value: number, name: string): HTMLInputElement =>

@@ -9,6 +9,7 @@ import { colouring, shown } from "../palette";
 import { columnInfo, state } from "../state";
 import { onTheme } from "../theme";
 import { attempt, told } from "../toast";
+import { why } from "./why";
 
 export function itemPanel(): HTMLElement {
   const about = h("div");
@@ -158,7 +159,7 @@ function neighbours(): HTMLElement {
         h("span", { class: "distance" }, figure(hit.distance)),
         h("span", { class: "bar" }, bar),
       ),
-      state.get("info")?.can.explain && subject.id ? h("button", { type: "button", class: "link small", "aria-label": `Explain why ${hit.id} is near`, onclick: () => void attempt(explain(subject.id!, hit.id)) }, "Why?") : null,
+      state.get("info")?.can.explain && subject.id ? h("button", { type: "button", class: "link small why-link", "data-key": `why-${hit.id}`, "aria-label": `Explain why ${hit.id} is near`, onclick: () => void attempt(why(subject.id!, hit.id)) }, "Why?") : null,
     );
   });
   const within = where();
@@ -175,21 +176,4 @@ function neighbours(): HTMLElement {
     rows.length ? h("ul", { class: "hits" }, rows) : h("p", { class: "quiet" }, within ? "Nothing else matches the filter." : "It is the only item."),
     h("p", { class: "quiet small" }, note),
   );
-}
-
-/** Heat maps of what makes two items alike, where the model can say. */
-async function explain(a: string, b: string): Promise<void> {
-  const found = await state.get("api")!.explain(a, b);
-  const maps = ["a", "b"].map((side) => found[`heat_${side}`]).filter((v): v is string => typeof v === "string");
-  const dialog = h(
-    "dialog",
-    { class: "why", "aria-label": `Why ${b} is near ${a}` },
-    h("h2", {}, "Why these two are near"),
-    typeof found["sentence"] === "string" ? h("p", {}, found["sentence"]) : null,
-    h("div", { class: "heats" }, maps.map((source) => h("img", { src: source, alt: "" }))),
-    h("form", { method: "dialog" }, h("button", {}, "Close")),
-  );
-  document.body.append(dialog);
-  dialog.addEventListener("close", () => dialog.remove());
-  dialog.showModal();
 }

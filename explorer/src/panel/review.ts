@@ -81,7 +81,7 @@ export function reviewPanel(): HTMLElement {
     return h(
       "div",
       {},
-      h("div", { class: "threshold" }, h("p", {}, `${words.says} `, output), passing(found), slider, h("p", { class: "total" }, h("b", {}, count(found.total)), words.name === "duplicates" ? " pairs" : " items", found.pairs.length ? h("button", { type: "button", class: "link small", "data-key": "select-view", onclick: take }, `Select ${found.total > found.pairs.length ? `the first ${count(ids.size)}` : "them"}`) : null)),
+      h("div", { class: "threshold" }, h("p", {}, `${words.says} `, output), passing(found), slider, found.threshold === found.default ? h("p", { class: "quiet small chosen" }, `Chosen from the data: ${found.why}.`) : null, h("p", { class: "total" }, h("b", {}, count(found.total)), words.name === "duplicates" ? " pairs" : " items", found.pairs.length ? h("button", { type: "button", class: "link small", "data-key": "select-view", onclick: take }, `Select ${found.total > found.pairs.length ? `the first ${count(ids.size)}` : "them"}`) : null)),
       h("section", { class: "border", "aria-label": "At the border" }, h("div", { class: "section-head" }, h("h3", {}, "At the border")), h("div", { class: "sides" }, border("just pass", found.border.inside), border("just do not", found.border.outside))),
       h("section", { "aria-label": "All that pass" }, h("div", { class: "section-head" }, h("h3", {}, "Most extreme first")), found.pairs.length ? h("ul", { class: "pairs" }, found.pairs.map((pair) => h("li", {}, couple(pair, say), suspect(pair)))) : h("p", { class: "quiet" }, words.few)),
     );

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from semblance import __version__
 from semblance.app.server import (
     comparing,
+    explaining,
     facets,
     items,
     labelling,
@@ -90,7 +91,20 @@ def application(
     )
     app.state.server = server
     problems.install(app)
-    parts = (items, searching, listing, maps, facets, labelling, selecting, views, comparing, working, rankings)
+    parts = (
+        items,
+        searching,
+        listing,
+        maps,
+        facets,
+        labelling,
+        selecting,
+        views,
+        comparing,
+        explaining,
+        working,
+        rankings,
+    )
     app.include_router(router)  # in the order of how often they are asked: addresses are tried one after the other
     for part in (*parts, login, metrics, page):  # the page last: what no other address means is its own
         app.include_router(part.router)

@@ -12,9 +12,8 @@ from starlette.responses import Response
 
 from semblance.app.server.answers import answer
 from semblance.app.server.held import Held
-from semblance.app.server.problems import Problem
 from semblance.app.server.projection import uniform
-from semblance.app.server.state import ERRORS, Here, Us
+from semblance.app.server.state import ERRORS, Us
 from semblance.errors import SemblanceError
 
 router = APIRouter(tags=["analysis"])
@@ -27,13 +26,6 @@ class Compare(BaseModel):
     a: str = Field(examples=["digits"])
     b: str = Field(examples=["digits-2"])
     k: int = Field(10, ge=1, le=100)
-
-
-class Pair(BaseModel):
-    """Two items."""
-
-    a: str = Field(examples=["17"])
-    b: str = Field(examples=["18"])
 
 
 @router.post("/api/compare", responses=ERRORS)
@@ -84,11 +76,3 @@ def _interval(shared: np.ndarray) -> dict[str, float]:
     """Of the mean over items, by its standard error."""
     half = 1.96 * float(shared.std(ddof=1)) / np.sqrt(len(shared))
     return {"low": float(shared.mean()) - half, "high": float(shared.mean()) + half}
-
-
-@router.post(
-    "/api/spaces/{space}/explain", responses={**ERRORS, 501: {"description": "No model here explains a pair."}}
-)
-async def explain(here: Here, asked: Pair) -> Response:
-    """Why two items are near, where the model of the space can tell."""
-    raise Problem("not-built", f"the model of space {here.name!r} explains no pairs", "look at the neighbours' votes")

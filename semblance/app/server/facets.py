@@ -89,9 +89,11 @@ def binned(held: Held, name: str, bins: int) -> tuple[NDArray[np.float64], NDArr
 
 
 def between(low: float, high: float, bins: int, whole: bool) -> NDArray[np.float64]:
-    """Edges of bins from the least value to the greatest; of few whole numbers each has its own."""
-    if whole and high - low < bins:
-        return np.arange(low, high + 2)
+    """Edges of bins from the least value to the greatest, all of one width; of whole numbers each holds as many, or its
+    bars would stand like a comb, of 4 numbers here and of 5 there."""
+    if whole:
+        step = -(-(high - low + 1) // bins)
+        return low + step * np.arange((high - low) // step + 2)
     if high <= low:
         return np.array([low, np.nextafter(low, np.inf)])
     return np.linspace(low, high, bins + 1)

@@ -1,6 +1,7 @@
 """Labelling: labels given and taken away, durably, each with a token that undoes it once.
 
-Undoing puts back what was there, if it is still what we wrote: who changed a label since is not overruled.
+Undoing puts back what was there, if it is still what we wrote: who changed a label since is not overruled. A class that
+came with the change goes with it, unless another item has it by now.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from semblance.app.server.held import Held
 from semblance.app.server.items import place_of
 from semblance.app.server.problems import Problem
 from semblance.app.server.state import WRITES, Here
-from semblance.space.label import LABEL, check_labels, checked_label
+from semblance.space.label import LABEL, check_labels, checked_label, forget_class
 
 router = APIRouter(tags=["labels"])
 MOST, KEPT, TOLD = 100_000, 200, 1_000
@@ -66,10 +67,11 @@ class Undone(BaseModel):
 
 
 class Change(NamedTuple):
-    """What was written over what."""
+    """What was written over what; `new`: the label was no class before."""
 
     before: dict[str, str | None]
     label: str | None
+    new: bool
 
 
 @router.post("/api/spaces/{space}/labels", response_model=Labelled, responses=WRITES)
@@ -83,13 +85,14 @@ async def label(here: Here, asked: Label) -> Response:
         held = here.held(now=True)
         check_labels(held.view)
         before = labels_of(held, ids)
+        new = name is not None and name not in held.manifest.get("classes", ())
         if name is not None:
             here.space.relabel(ids, [name] * len(ids))
         elif any(old is not None for old in before.values()):
             here.space.update(ids, pa.table({LABEL: pa.nulls(len(ids), pa.string())}))
         token = secrets.token_urlsafe(16)
         with here.noting:
-            here.changes[token] = Change(before, name)
+            here.changes[token] = Change(before, name, new)
             while len(here.changes) > KEPT:
                 here.changes.popitem(last=False)
         now = here.held(now=True)
@@ -118,6 +121,8 @@ async def undo(here: Here, asked: Undo) -> Response:
         back = {id: old for id, old in change.before.items() if old != change.label}
         if back:
             here.space.update(list(back), pa.table({LABEL: pa.array(list(back.values()), pa.string())}))
+        if change.new and change.label is not None:
+            forget_class(here.space, change.label)  # unless somebody gave it to another item since
         with here.noting:
             here.changes.pop(asked.undo, None)
         newest = here.held(now=True)

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from semblance.app.server import columns, derived
 from semblance.app.server.answers import BYTES, answer, cached, encoded
+from semblance.app.server.explaining import explains
 from semblance.app.server.held import Held
 from semblance.app.server.problems import ProblemDetails
 from semblance.app.server.selecting import listed
@@ -84,7 +85,7 @@ def line_of(served: Served, held: Held) -> dict[str, Any]:
         "rows": held.order,
         "labels": labels,
         "can": {
-            "explain": False,
+            "explain": explains(held),
             "classify": words and labels in ("class", "none") and held.column("label").words is not None,
             "upload": uploads(held),
             "label": served.writable and labels in ("class", "none") and (words or label is None),

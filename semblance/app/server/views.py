@@ -24,6 +24,13 @@ router = APIRouter(tags=["views"])
 AT_ONCE = 5_000
 """Items up to which nobody waits for a job."""
 BORDER, STEPS = 6, 50
+RARE, DOUBTFUL = 0.01, 0.2
+WHY = {
+    "duplicates": "one item in a hundred has another as near as this",
+    "outliers": "one item in a hundred lies as far out as this",
+    "suspects": "a fifth of the votes around an item, or less",
+}
+"""How the threshold was chosen that nobody moved."""
 Name = Literal["duplicates", "outliers", "suspects"]
 
 
@@ -55,18 +62,20 @@ async def view(
         kept = held.kept if view == "suspects" else held.of_vectors
         if view not in kept:
             kept[view] = found(view, held, table)
-        pairs, more = kept[view]
-        return answer(shown(view, held, pairs, more, threshold, limit), held.headers)
+        pairs, more, default = kept[view]
+        return answer(shown(view, held, pairs, more, default, threshold, limit), held.headers)
 
     return await reading(here, tell)
 
 
-def found(view: Name, held: Held, table: Table) -> tuple[Pairs, dict[str, list[Any]]]:
-    """All candidates of a view, the most extreme first, and what is told of each beside its score."""
+def found(view: Name, held: Held, table: Table) -> tuple[Pairs, dict[str, list[Any]], float]:
+    """All candidates of a view, the most extreme first, what is told of each beside its score, and where the threshold
+    stands until somebody moves it."""
     if view == "duplicates":
-        return neighbourhoods.duplicates(table), {}
+        return neighbourhoods.duplicates(table), {}, rare(table[1][:, :1], RARE)
     if view == "outliers":
-        return neighbourhoods.outliers(table), {}
+        pairs = neighbourhoods.outliers(table)
+        return pairs, {}, rare(pairs.score, 1 - RARE)
     if "label" not in held.arrays or kind_of(held.column("label")) not in ("category", "text"):
         raise SemblanceError("this space has no class labels to suspect: label some items first")
     column = held.column("label")
@@ -74,27 +83,29 @@ def found(view: Name, held: Held, table: Table) -> tuple[Pairs, dict[str, list[A
     codes = column.values.astype(np.int64)
     result = neighbourhoods.suspects(table, codes, len(words))
     said = {"label": [words[c] for c in codes[result.pairs.item]], "voted": [words[c] for c in result.winner]}
-    return result.pairs, {**said, "share": result.share.tolist()}
+    return result.pairs, {**said, "share": result.share.tolist()}, DOUBTFUL
 
 
-def default_of(view: Name, held: Held, scores: np.ndarray) -> float:
-    """Where the threshold stands until somebody moves it."""
-    if view == "suspects":
-        return 0.2
-    if not len(scores):
+def rare(scores: np.ndarray, share: float) -> float:
+    """The score that this share of all is at or below: one that is there, so that a view never opens empty. 0 where there
+    are no scores."""
+    if not scores.size:
         return 0.0
-    if view == "duplicates":  # as data.duplicates: a cosine of 0.999; elsewhere, a twentieth of the usual distance
-        return 0.001 if held.manifest["geometry"] == "cosine" else float(np.median(scores)) / 20
-    return float(np.quantile(scores, 0.99))
+    return float(np.quantile(scores.astype(np.float64), share, method="lower" if share < 0.5 else "higher"))
 
 
 def shown(
-    view: Name, held: Held, pairs: Pairs, more: dict[str, list[Any]], threshold: float | None, limit: int
+    view: Name,
+    held: Held,
+    pairs: Pairs,
+    more: dict[str, list[Any]],
+    default: float,
+    threshold: float | None,
+    limit: int,
 ) -> dict[str, Any]:
     """The view at this threshold."""
     upwards = view != "outliers"  # the extreme scores are the small ones
     scores = pairs.score
-    default = default_of(view, held, scores)
     at = default if threshold is None else threshold
     total = int((scores <= at).sum() if upwards else (scores >= at).sum())
 
@@ -109,6 +120,7 @@ def shown(
         "view": view,
         "threshold": at,
         "default": default,
+        "why": WHY[view],
         "range": ends,
         "scale": [[float(scores[n]), int(n) + 1] for n in steps],
         "total": total,

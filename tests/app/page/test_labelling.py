@@ -58,6 +58,8 @@ def test_a_selection_is_labelled_in_one_step_with_a_new_class_and_undone_in_one(
     page.keyboard.press("Control+z")
     one.until("document.getElementById('toast').textContent.includes('Undone')")
     assert [label_of(digits, name) for name in ("20", "21", "22")] == old
+    one.until("!semblance.state.get('info').classes.includes('odd one')")  # it came with the label and goes with it
+    assert page.locator("[data-key='class-odd one']").count() == 0
     one.check()
 
 

@@ -38,6 +38,20 @@ RANKING = {
 }
 
 
+def test_near_duplicates_open_on_pairs_and_say_how_the_threshold_was_chosen(reader):
+    one = reader()
+    page = one.open()
+    page.click("#tab-review")
+    one.until("document.querySelector('.review .border')")
+    assert int(page.locator(".review .total b").inner_text().replace(",", "")) > 0
+    assert page.locator(".pairs .pair").count() > 0
+    assert "one item in a hundred has another as near as this" in page.locator(".review .chosen").inner_text()
+    slider = page.locator("[data-key=threshold]")
+    slider.evaluate("(e) => { e.value = Number(e.max) / 2; e.dispatchEvent(new Event('input')); }")
+    one.until("!document.querySelector('.review .chosen')")  # moved by hand, it is nobody's choice but the reader's
+    one.check()
+
+
 def test_a_threshold_is_shown_by_the_pairs_at_its_border(reader):
     one = reader()
     page = one.open()

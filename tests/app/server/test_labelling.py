@@ -46,6 +46,25 @@ def test_undoing_puts_back_what_was_there_once(client, folder, label):
     assert client.get(f"{ZOO}/ids").headers["X-Rows"] == rows
 
 
+def test_a_class_that_came_with_a_label_goes_with_it(client, folder):
+    before = client.get(ZOO).json()["classes"]
+    token = client.post(f"{ZOO}/labels", json={"ids": ["3", "10"], "label": "wolf"}).json()["undo"]
+    assert client.get(ZOO).json()["classes"] == [*before, "wolf"]
+    said = client.post(f"{ZOO}/labels/undo", json={"undo": token}).json()
+    assert said["classes"] == before == client.get(ZOO).json()["classes"]
+    with Space(folder) as space:
+        assert list(space.manifest["classes"]) == before
+
+
+def test_a_class_stays_that_was_there_before_or_that_another_item_has_by_now(client):
+    emptied = client.post(f"{ZOO}/labels", json={"id": "3", "label": "owl"}).json()["undo"]
+    wolf = client.post(f"{ZOO}/labels", json={"id": "4", "label": "wolf"}).json()["undo"]
+    client.post(f"{ZOO}/labels", json={"id": "5", "label": "wolf"})
+    for token in (wolf, emptied):
+        assert client.post(f"{ZOO}/labels/undo", json={"undo": token}).status_code == 200
+    assert client.get(ZOO).json()["classes"] == ["cat", "dog", "owl", "wolf"]
+
+
 def test_undoing_does_not_overrule_who_came_later(client, folder):
     token = client.post(f"{ZOO}/labels", json={"ids": ["3", "4"], "label": "wolf"}).json()["undo"]
     with Space(folder) as space:

@@ -51,6 +51,26 @@ def test_the_border_parts_what_passes_from_what_does_not(planted, open_client, n
     assert [count for _, count in said["scale"]] == sorted(count for _, count in said["scale"])
 
 
+@pytest.mark.parametrize("count", [2, 60, 700])
+@pytest.mark.parametrize("geometry", ["cosine", "euclidean"])
+def test_near_duplicates_open_on_the_nearest_hundredth_of_the_items_and_never_empty(
+    tmp_path, open_client, geometry, count
+):
+    path = make(tmp_path / "s.space", count, geometry=geometry)
+    said = open_client(path).get("/api/spaces/s/views/duplicates?limit=1000").json()
+    assert said["threshold"] == said["default"] and "hundred" in said["why"]
+    assert 1 <= said["total"] == len(said["pairs"]) <= max(1, round(0.01 * count) + 1)
+    with Store.open(path) as store:
+        near = neighbourhoods.everybody(store.view.source, geometry)[1][:, 0]
+    assert 1 <= (near <= said["default"]).sum() <= max(2, 0.01 * count + 2)
+
+
+def test_a_view_of_one_item_has_nothing_to_show(tmp_path, open_client):
+    client = open_client(make(tmp_path / "s.space", 1))
+    assert client.get("/api/spaces/s/views/duplicates").json()["total"] == 0
+    assert client.get("/api/spaces/s/views/outliers").json()["total"] == 0
+
+
 @pytest.mark.parametrize("geometry", ["cosine", "euclidean", "hyperbolic"])
 def test_everybodys_neighbours_are_those_of_a_plain_loop(tmp_path, geometry, monkeypatch):
     monkeypatch.setattr(neighbourhoods, "BLOCK", 7)
