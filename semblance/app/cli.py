@@ -65,6 +65,7 @@ Split = Annotated[
 Directed = Annotated[
     bool | None, typer.Option("--directed/--undirected", help="Of graphs: whether edges have a direction.")
 ]
+Column = Annotated[str | None, typer.Option(help="Of texts: the column that holds them, or two as A,B for pairs.")]
 Nodes = Annotated[Path | None, typer.Option(help="Of graphs: the table of the nodes, beside a file of edges.")]
 Precision = Annotated[str, typer.Option(help="auto, float32 or bfloat16.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and stop.")]
@@ -108,6 +109,7 @@ def fit(
     split: Split = None,
     directed: Directed = None,
     nodes: Nodes = None,
+    column: Column = None,
     epochs: Epochs = None,
     clock: Time = None,
     precision: Precision = "auto",
@@ -132,7 +134,7 @@ def fit(
 
     seconds = _seconds(clock)
     reading = {"label": label, "id_column": id_column, "size": size, "domain": domain}
-    reading |= {"split": _split(split), "directed": directed, "nodes": nodes}
+    reading |= {"split": _split(split), "directed": directed, "nodes": nodes, "column": column}
     budget = {"epochs": epochs, "device": face.device, "precision": precision}
     if dry_run:
         _dry(face, [_planned(data, recipe, {**reading, **chosen}, budget, face, seconds)])
@@ -237,10 +239,15 @@ def embed(
 def search(
     face: Face,
     space: SpacePath,
-    query: Annotated[list[str], typer.Argument(help="Files, or .npy vectors; several give several answers.")],
+    query: Annotated[
+        list[str] | None, typer.Argument(help="Files, or .npy vectors; several give several answers.")
+    ] = None,
     k: Annotated[int, typer.Option("-k", "--k", help="How many neighbours.")] = 5,
     where: Where = None,
     by_id: Annotated[bool, typer.Option("--id", help="The queries are ids of items of the space.")] = False,
+    text: Annotated[
+        list[str] | None, typer.Option("--text", help="Of texts: words of your own as a query; repeat it.")
+    ] = None,
     recall: Annotated[
         float, typer.Option("--recall", help="Share of the true nearest to find; 1 looks at all.")
     ] = 0.95,
@@ -253,7 +260,7 @@ def search(
     from semblance.space.space import load
 
     with load(space) as opened:
-        asked = read_queries(opened, query, by_id)
+        asked = read_queries(opened, query or [], by_id, text or [])
         opened.index.builds = False  # one question is not worth an index that takes longer than the answer
         answers = [answer.to_dict() for answer in opened.search([q for _, q in asked], k=k, where=where, recall=recall)]
     if face.as_json:
@@ -303,6 +310,7 @@ def rank(
     split: Split = None,
     directed: Directed = None,
     nodes: Nodes = None,
+    column: Column = None,
     epochs: Epochs = None,
     clock: Time = None,
     precision: Precision = "auto",
@@ -329,7 +337,7 @@ def rank(
 
     seconds = _seconds(clock)
     reading = {"label": label, "id_column": id_column, "size": size, "domain": domain}
-    reading |= {"split": _split(split), "directed": directed, "nodes": nodes}
+    reading |= {"split": _split(split), "directed": directed, "nodes": nodes, "column": column}
     budget = {"epochs": epochs, "device": face.device, "precision": precision}
     if dry_run:
         from semblance.data.load import load as load_data

@@ -52,8 +52,15 @@ def write_vectors(path: Path, ids: Sequence[str], vectors: np.ndarray) -> None:
         partial.unlink(missing_ok=True)
 
 
-def read_queries(space: Any, given: Sequence[str], by_id: bool) -> list[tuple[str, Any]]:
-    """What was typed, as (name, query) pairs: ids, the rows of .npy files, or paths."""
+def read_queries(space: Any, given: Sequence[str], by_id: bool, texts: Sequence[str] = ()) -> list[tuple[str, Any]]:
+    """What was typed, as (name, query) pairs: ids, the rows of .npy files, or paths; and texts of a space of texts."""
+    if texts:
+        words = list(zip(texts, space.read_words(list(texts)), strict=True))
+        return [*words, *(read_queries(space, given, by_id) if given else ())]
+    if not given:
+        raise SemblanceError(
+            "a search needs a query: give a file, an id (--id) or, of texts, words of your own (--text)"
+        )
     if by_id:
         known = set(space.ids)
         for name in given:

@@ -27,6 +27,7 @@ heat.py        heat on a ring of sensors, as windows of measurements
 images.py      images in a folder, with what their places, their heads and a table beside them say
 incidence.py   which node lies in which hyperedge, checked
 interactions.py  users and items as one graph, and ratings held out of it
+judged.py      pairs of units of which somebody said how alike they are, and batches of them
 known_graphs.py  named sets of the relational domains
 labels.py      labels as people have them -> one of three columns of numbers
 layer_samples.py  batches of nodes with one sample of sources for all of them
@@ -40,15 +41,19 @@ neighbour_samples.py  batches of nodes with a sampled part of their surroundings
 networkx_graphs.py  graphs of networkx -> arrays by role
 node_tables.py  a table of nodes beside a file of edges
 pictures.py    any file pillow reads, or an array -> uint8 [C, H, W] of the asked size
+pieces.py      texts cut into numbered pieces, and texts of different lengths as one array
 plugged.py     domains of other packages: loaders for kinds of files that ours do not read
 prepare.py     from stored units to what encoders read, x -> (x - mean) / std per channel or column
 regular_graphs.py  graphs whose nodes all look alike to colour refinement, rings that ask about both sides
 relate.py      what every loader of graphs does once it has a structure, features and labels
 relational.py  units that are related: nodes, graphs, cells, with what relates them
 samplers.py    which units stand together in a batch
+scenes.py      drawn pictures in which it is known to the pixel what is where
 sidecar.py     what else is known of each file, joined by its name
 splits.py      which units are learned from and which are kept to judge with
 tables.py      CSV, Parquet and data frames of any library, and which of their columns is what
+text_views.py  a text as it might also have been written, with some words left out
+texts.py       a column of a table, lines, files or strings -> texts, and pairs of texts
 timed_sets.py  sets of nodes that are asked about at a moment: will they meet?
 tu_folder.py   many graphs in the format of the TU collection
 vectors.py     arrays and tables of numbers -> float32 [N, d], every value finite
@@ -84,6 +89,10 @@ __getattr__, __dir__, __all__ = lazy(
         "NeighbourSamples": "neighbour_samples",
         "NodeBlocks": "graph_blocks",
         "ClusterSamples": "neighbour_samples",
+        "TextViews": "text_views",
+        "Pieces": "pieces",
+        "Judged": "judged",
+        "GivenPairs": "judged",
         "TimedSets": "timed_sets",
         "asked_of": "timed_sets",
         "conversations": "timed_sets",

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from semblance.contracts import Batch
+from semblance.data.judged import Judged
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,13 @@ class Shape:
 
 @dataclass(frozen=True)
 class ArrayDataset:
-    """Units held in one array or memory map: domains `images` and `vectors`.
+    """Units held in one array or memory map: domains `images`, `vectors` and `text` (an array of strings, or these as
+    numbers: pieces.py).
 
     targets: `labels` is int64 [N] with -1 for unlabelled (then `classes` names them), or float64 [N] for numbers, or
     bool [N, K] for several classes per unit. `source` is where the data can be found again from anywhere: an absolute
     path, or the name of a known set; "" for data from memory. `skipped` says which inputs were left out and why;
-    `notes` are lines to tell the user.
+    `notes` are lines to tell the user. `pairs` are pairs of the units of which somebody said how alike they are.
     """
 
     domain: str
@@ -55,6 +57,7 @@ class ArrayDataset:
     skipped: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
+    pairs: Judged | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -67,7 +70,10 @@ class ArrayDataset:
         return batch
 
     def raw(self, index: np.ndarray) -> np.ndarray:
-        """[n, d] float32: the units themselves, flattened, pictures as 0..1; the baseline of every figure."""
+        """[n, d] float32: the units themselves, flattened, pictures as 0..1, texts as counts of their words; the baseline
+        of every figure."""
+        if self.domain == "text":
+            return _words(getattr(self.x, "texts", self.x)[index])
         x = np.asarray(self.x[index], dtype=np.float32).reshape(len(index), -1)
         return x / 255 if self.domain == "images" else x
 
@@ -79,15 +85,23 @@ class ArrayDataset:
         splits = {name: position[rows][position[rows] >= 0] for name, rows in self.splits.items()}
         return replace(
             self,
-            x=self.x[index],
+            x=self.x.take(index) if hasattr(self.x, "texts") else self.x[index],
             ids=[self.ids[i] for i in index],
             targets={name: column[index] for name, column in self.targets.items()},
             attributes=self.attributes.take(pa.array(index)),
             splits=splits,
+            pairs=None if self.pairs is None else self.pairs.among(position),
             fingerprint=hashlib.blake2b(
                 self.fingerprint.encode() + index.astype(np.int64).tobytes(), digest_size=16
             ).hexdigest(),
         )
+
+
+def _words(texts: np.ndarray) -> np.ndarray:
+    """[n, 1024] float32: how often each word occurs, by a hash of the word, rows of length 1."""
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    return HashingVectorizer(n_features=1024, alternate_sign=False, dtype=np.float32).transform(texts).toarray()
 
 
 def told_of(labels: np.ndarray | None) -> dict[str, float]:

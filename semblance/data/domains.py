@@ -22,6 +22,8 @@ from semblance.data.dataset import ArrayDataset
 from semblance.data.edge_columns import edge_columns, incidence_columns, interaction_columns
 from semblance.data.images import SUFFIXES, image_files, path_columns
 from semblance.data.tables import as_table, features, head, roles
+from semblance.data.texts import SUFFIXES as TEXTS
+from semblance.data.texts import text_columns, text_files, wordy_columns
 from semblance.errors import SemblanceError, unknown
 
 if TYPE_CHECKING:
@@ -65,6 +67,10 @@ def _for_graph(dataset: Any) -> str:
     return "node2vec"
 
 
+def _for_texts(dataset: ArrayDataset) -> str:
+    return "sentence-bert" if dataset.pairs is not None or labelled(dataset) >= 0.5 else "simcse"
+
+
 def _has_labels(dataset: Any) -> bool:
     labels = dataset.targets.get("labels")
     return labels is not None and bool(labels.any() if labels.dtype == bool else labelled(dataset))
@@ -94,6 +100,15 @@ DOMAINS: dict[str, Domain] = {
             lambda table: features(table, roles(table)),
             _for_vectors,
             ("as-is", "icon"),
+        ),
+        Domain(
+            "text",
+            "a table with a column of texts, or with two and a score or label (pairs), a .txt file of a text a line, a "
+            "folder of .txt files, a list of strings by --domain text",
+            TEXTS,
+            text_columns,
+            _for_texts,
+            ("simcse", "sentence-bert"),
         ),
         Domain(
             "graph",
@@ -154,10 +169,8 @@ TABLES = frozenset({".csv", ".tsv", ".parquet", ".pq"})
 ARRAYS = frozenset({".npy", ".npz"})
 EDGE_FILES = frozenset(suffix for name in RELATIONAL for suffix in DOMAINS[name].files)
 
-WRITTEN = {"text", "body", "sentence", "document", "abstract", "sentence1", "sentence2"}
 ELSEWHERE: dict[str, frozenset[str]] = {
     "points": frozenset({".ply", ".pcd", ".xyz", ".las"}),
-    "text": frozenset({".txt", ".md", ".jsonl"}),
     "series": frozenset({".wav", ".ts"}),
 }
 """Domains without a row yet, by the files that lead to them."""
@@ -196,16 +209,20 @@ def of_table(table: pa.Table) -> str:
     related = {column for name in RELATIONAL for column in fits[name]}
     if related >= set(fits["vectors"]):  # the ends of edges are numbers, and no vectors
         fits["vectors"] = []
-    if not related:
-        fits |= _elsewhere(table)
+    if related:
+        fits["text"] = []
+    elif len(fits["text"]) == 2:  # pairs, and the number beside them says how alike they are
+        fits["vectors"] = []
     fits = {name: columns for name, columns in fits.items() if columns}
+    if not fits and (wordy := wordy_columns(table)):
+        fits["text"] = wordy
     if len(fits) > 1:
         told = " and ".join(f"{name} (columns {_some(columns)})" for name, columns in fits.items())
         known = " or ".join(name for name in fits if name in DOMAINS)
         raise SemblanceError(f"the table fits {told}: choose by --domain {known}")
     if not fits:
         raise SemblanceError(
-            f"the table has no column of numbers, vectors or image paths, only {_some(table.column_names)}: "
+            f"the table has no column of numbers, vectors, texts or image paths, only {_some(table.column_names)}: "
             "give one, or name --domain"
         )
     return built(next(iter(fits)), "the table")
@@ -219,6 +236,8 @@ def kind_of(path: Path) -> str:
     if path.is_dir():
         if tu_sets(path):
             return "graphs"
+        if next(image_files(path), None) is None and text_files(path):
+            return "text"
         _check_folder(path)
         return "folder"
     suffix = path.suffix.lower()
@@ -228,7 +247,7 @@ def kind_of(path: Path) -> str:
         return "arrays"
     if suffix in TABLES:
         return "table"
-    for name in RELATIONAL:
+    for name in ("text", *RELATIONAL):
         if suffix in DOMAINS[name].files:
             return name
     if suffix in PICKLES:
@@ -279,13 +298,6 @@ def _check_folder(path: Path) -> None:
         if any(os.path.splitext(f)[1].lower() in suffixes for f in beside):
             raise not_built(domain, str(path))
     raise SemblanceError(f"{path} holds no images, only {_some(beside)}: give a folder of .png, .jpg, .tif, ... files")
-
-
-def _elsewhere(table: pa.Table) -> dict[str, list[str]]:
-    """Domains without a row that the columns look like."""
-    lower = {name.lower(): name for name in table.column_names}
-    written = [lower[n] for n in lower if n in WRITTEN and not pa.types.is_nested(table.schema.field(lower[n]).type)]
-    return {"text": written}
 
 
 def _near(path: Path) -> list[str]:

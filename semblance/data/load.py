@@ -2,7 +2,9 @@
 
 a folder of images, an image, a list of images        images.py
 .npy, .npz, NumPy arrays, tensors                     arrays.py
-.csv, .parquet, data frames of any library            tables.py, then vectors.py, or images.py for a column of image paths
+.csv, .parquet, data frames of any library            tables.py, then vectors.py, images.py for a column of image paths, or
+                                                      texts.py for one of words
+.txt, folders of these                                texts.py
 map-style datasets of torch                           map_style.py
 edge lists, meshes, graphs in files and in memory     graph_files.py
 the name of a known set                               named.py
@@ -19,7 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from semblance.data import map_style, named, plugged, tables, vectors
+from semblance.data import map_style, named, plugged, tables, texts, vectors
 from semblance.data.arrays import domain_of, from_arrays, read_arrays
 from semblance.data.dataset import ArrayDataset
 from semblance.data.domains import DOMAINS, RELATIONAL, built, infer, kind_of, row_of
@@ -41,6 +43,7 @@ def load(
     directed: bool | None = None,
     split: int | str | None = None,
     nodes: str | Path | None = None,
+    column: str | None = None,
     seed: int = 0,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Any:
@@ -52,7 +55,8 @@ def load(
     arrays themselves. size is that of images, (height, width) or one number. seed draws the splits where none are given.
     Of graphs only: directed says whether an edge and its reverse differ (default: no, unless the data says so), split takes
     a published split by number or draws one by shares ("random:0.6/0.2/0.2"), nodes is the path of the table of nodes.
-    Dataset.notes say what was chosen.
+    Of texts only: column is the one that holds them, or two with a comma between for pairs. Dataset.notes say what was
+    chosen.
     """
     if domain is not None:
         built(domain, f"--domain {domain}")
@@ -60,7 +64,14 @@ def load(
         _refuse(labels, "a dataset")
         return data
     related = {"directed": directed, "split": split, "nodes": nodes}
-    dataset = _load(data, domain, label, id_column, size, labels, seed, progress, related)
+    if column is not None and domain is None:
+        domain = "text"
+    if domain == "text" and not named.is_name(data):
+        dataset = _texts(data, column, label, id_column, labels, seed)
+    else:
+        dataset = _load(data, domain, label, id_column, size, labels, seed, progress, related)
+    if column is not None and dataset.domain != "text":
+        raise SemblanceError(f"column names one of texts, and the data is {dataset.domain}: leave it out")
     if dataset.domain not in RELATIONAL and any(value is not None for value in related.values()):
         raise SemblanceError(
             f"directed, split and nodes are for graphs, and the data is {dataset.domain}: leave them out"
@@ -113,6 +124,9 @@ def _load(
 
             only = None if domain is None and kind == "graph" else domain or kind
             return from_path(path, only, label=label, id_column=id_column, seed=seed, **related)
+        if kind == "text":
+            _refuse(labels, "a file of texts")
+            return _texts(path, None, label, id_column, None, seed)
         if kind == "folder":
             _refuse(labels, "a folder")
             return from_folder(path, size=size, label=label, id_column=id_column, seed=seed, progress=progress)
@@ -151,10 +165,42 @@ def _load(
         label = "labels"
     tables.roles(table, label, id_column)  # a mistyped column is the first thing to say
     chosen: dict[str, Any] = {"label": label, "id_column": id_column, "seed": seed}
-    if (domain or infer(table)) == "images":
+    domain = domain or infer(table)
+    if domain == "text":
+        return texts.from_table(table, what=what, **chosen, **known)
+    if domain == "images":
         folder, place = (path.parent, str(path.resolve())) if known else (Path(), "")
         return from_table(table, folder, what=what, place=place, size=size, progress=progress, **chosen, **known)
     return _vectors(table, what, known, **chosen)
+
+
+def _texts(
+    data: Any, column: str | None, label: str | None, id_column: str | None, labels: Any, seed: int
+) -> ArrayDataset:
+    """Data that is to be texts, whatever else it might be."""
+    known: dict[str, Any] = {"seed": seed}
+    if isinstance(data, str | Path):
+        path = Path(data).expanduser()
+        known |= {"source": str(path.absolute()), "name": path.resolve().stem}
+        kind = "folder" if path.is_dir() else "text" if path.suffix.lower() in texts.SUFFIXES else kind_of(path)
+        if kind != "table" or not path.exists():
+            given = {"column": column, "label": label, "id_column": id_column, "labels": labels}
+            for what, value in given.items():
+                if value is not None:
+                    raise SemblanceError(f"{what} goes with a table, and {path} is none: leave it out")
+        if kind == "folder":
+            return texts.from_folder(path, **known)
+        if kind == "text":
+            return texts.from_lines(path, **known)
+        data, known["what"] = tables.read_table(path), str(path)
+    elif isinstance(data, list | tuple | np.ndarray):
+        return texts.from_list(list(data), labels=None if labels is None else _column(labels), **known)
+    table = tables.as_table(data)
+    if table is None:
+        raise SemblanceError(f"a {type(data).__name__} holds no texts: give a path, a table or a list of strings")
+    if labels is not None:
+        table, label = table.append_column("labels", pa.array(_column(labels).tolist())), "labels"
+    return texts.from_table(table, column=column, label=label, id_column=id_column, **known)
 
 
 def _of_columns(path: Path) -> str:

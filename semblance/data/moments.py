@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from semblance.data.dataset import ArrayDataset, Shape, told_of
+from semblance.data.pieces import Tokens
 from semblance.data.relational import RelationalDataset
 
 BLOCK = 1 << 22
@@ -18,6 +19,8 @@ def shape_of(dataset: ArrayDataset | RelationalDataset) -> Shape:
     if isinstance(dataset, RelationalDataset):
         return dataset.shape()
     x, rows = dataset.x, np.sort(dataset.splits["train"])
+    if dataset.domain == "text":
+        return _of_texts(dataset, rows)
     size = max(1, BLOCK // max(1, int(np.prod(x.shape[1:]))))
     blocks = (x[rows[start : start + size]] for start in range(0, len(rows), size))
     mean, variance = (_of_pictures if dataset.domain == "images" else _of_columns)(blocks, x.shape[1])
@@ -28,6 +31,25 @@ def shape_of(dataset: ArrayDataset | RelationalDataset) -> Shape:
     std = np.maximum(np.sqrt(variance), FLOOR)
     moments = tuple(mean.tolist()), tuple(std.tolist())
     return Shape(dataset.domain, tuple(x.shape[1:]), classes, len(rows), *moments, facts=told_of(labels))
+
+
+def _of_texts(dataset: ArrayDataset, rows: np.ndarray) -> Shape:
+    """An item is read as a bag of its tokens: `item` is how many there are, `mean` the share of the texts that hold each.
+    facts: `judged` pairs (0 without), of which `judgements` are the classes, 0 where they are numbers from `lowest` to
+    `highest`."""
+    x = dataset.x
+    assert isinstance(x, Tokens), "texts are cut before they are measured"
+    text = np.repeat(np.arange(len(rows)), x.lengths[rows])
+    held = x.take(rows).numbers
+    pairs = np.unique(text * x.size + held) % x.size
+    share = np.bincount(pairs, minlength=x.size) / max(len(rows), 1)
+    facts = told_of(dataset.targets.get("labels"))
+    if dataset.pairs is not None:
+        said = dataset.pairs.said
+        facts |= {"judged": float(len(said)), "judgements": float(len(dataset.pairs.classes))}
+        if dataset.pairs.scored and np.isfinite(said).any():
+            facts |= {"lowest": float(np.nanmin(said)), "highest": float(np.nanmax(said))}
+    return Shape("text", (x.size,), len(dataset.classes), len(rows), tuple(share.tolist()), facts=facts)
 
 
 def _of_pictures(blocks, channels: int) -> tuple[np.ndarray, np.ndarray]:

@@ -171,6 +171,8 @@ def read(
         raise SemblanceError(get(name))
     if entry["domain"] in RELATIONAL:
         return _related(entry, label, size, directed, split, seed)
+    if entry["domain"] == "text":
+        return _texts(entry, label, seed)
     if directed is not None or split is not None:
         raise SemblanceError(
             f"the set {name!r} is {entry['domain']}: directed and split are for graphs, leave them out"
@@ -225,6 +227,14 @@ def _related(
     known: dict[str, Any] = {"name": entry["name"], "source": entry["name"], "what": f"the set {entry['name']}"}
     known["options"] = {k: v for k, v in (("directed", directed), ("split", split)) if v is not None}
     return from_roles(entry["domain"], held, directed=directed, split=split, seed=seed, **known)
+
+
+def _texts(entry: dict[str, Any], label: str | None, seed: int) -> ArrayDataset:
+    from semblance.data import texts
+    from semblance.data.tables import read_table
+
+    known: dict[str, Any] = {"name": entry["name"], "source": entry["name"], "what": f"the set {entry['name']}"}
+    return texts.of_roles(read_table(folder() / entry["file"]), entry["arrays"], label=label, seed=seed, **known)
 
 
 def _by_role(entry: dict[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,9 @@ class Prepare:
 
     def __call__(self, x: Tensor) -> Tensor:
         """x as stored: uint8 [n, C, H, W] or float [n, d] -> float32 of the same shape. Sparse rows (bags of words) have
-        no mean to take off without ceasing to be sparse: standardised, each sums to 1."""
+        no mean to take off without ceasing to be sparse: standardised, each sums to 1. Tokens are numbers already."""
+        if self.shape.domain == "text":
+            return x
         if x.layout != torch.strided:
             return rows_to_one(x.float()) if self.standardise else x.float()
         if x.ndim == 2 and not (self.standardise and self.shape.mean):

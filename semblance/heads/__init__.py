@@ -8,6 +8,7 @@ frozen.py         a trained encoder is taken as it is, and a linear machine lear
 last_layer.py     scores from a last layer that needs the states of all nodes
 layer_sweep.py    which stage of a frozen encoder serves a new task best, as a report
 links.py          a score of pairs of nodes, from their states and what they have in common
+match_text.py     what is asked of a pair of texts, of their embeddings or of both read at once
 neighbours.py     the labels of the nearest stored items vote, alone or mixed with a classifier
 of_nodes.py       answers for every node of several graphs, and for the graphs
 patches.py        each patch of the query looks for its like
@@ -29,6 +30,9 @@ __getattr__, __dir__, __all__ = lazy(
         "PairScores": "links",
         "vote": "neighbours",
         "NeighbourMix": "neighbours",
+        "PairSoftmax": "match_text",
+        "CrossEncoder": "match_text",
+        "rerank": "match_text",
         "FrozenSVM": "frozen",
         "OffTheShelf": "frozen",
         "LayerSweep": "layer_sweep",

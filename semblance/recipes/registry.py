@@ -19,12 +19,13 @@ import json
 import pkgutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from semblance.data.dataset import Shape
+from semblance.data.pieces import Cutting
 from semblance.errors import SemblanceError, unknown
 from semblance.plugins import TABLE as SHIPPED
 from semblance.plugins import offered
@@ -52,6 +53,7 @@ class Recipe:
     `encoder` and `head` are lazy parts, called with the data's Shape. `standardise` says whether inputs are brought to
     mean 0 and deviation 1 per channel (images: after division by 255) or taken as they are. `memory` is `batch`
     where peak memory is bounded by the batch and `data` where it grows with the data set (banks, full-batch solvers).
+    `cutting` says how texts become numbers.
     Beside an encoder, a recipe that makes an index may say which (`index`: the Shape of the embeddings -> an Index);
     one that makes a report has nothing but that (`report`).
     """
@@ -64,6 +66,7 @@ class Recipe:
     memory: str = "batch"
     index: Callable[[Shape], Any] | None = None
     report: Callable[[], Any] | None = None
+    cutting: Cutting = field(default_factory=Cutting)
 
 
 _DECORATED: dict[str, tuple[Entry, Callable[..., Recipe]]] = {}

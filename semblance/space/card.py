@@ -122,6 +122,8 @@ def _item(dataset: Loaded) -> str:
         facts = dataset.shape().facts
         related = [f"{int(facts[name]):,} {name}" for name in ("nodes", "edges") if name in facts]
         return ", ".join([*related, f"{told_item(dataset.shape().item)} features"])
+    if dataset.domain == "text":
+        return f"an item {sum(len(text.split()) for text in dataset.x) / len(dataset):,.0f} words on average"
     shape = dataset.x.shape[1:]
     if dataset.domain == "images":
         return f"an item {'grey' if shape[0] == 1 else 'RGB'}, {shape[1]} x {shape[2]} pixels"
@@ -139,6 +141,8 @@ def _limits(dataset: Loaded, record: Mapping[str, Any]) -> list[str]:
     if dataset.domain == "images":
         height, width = dataset.x.shape[2:]
         found.append(f"every picture is seen at {height} x {width} pixels: what is smaller is not seen")
+    elif dataset.domain == "text":
+        found.append("of words that the training texts do not hold nothing was learned: they are read by their pieces")
     elif dataset.domain == "vectors":
         found.append("columns have to come in the same order and the same units")
     if held < FEW:

@@ -44,6 +44,12 @@ def choose(dataset: Loaded, recipe: str | None, given: Mapping[str, Any]) -> tup
             raise SemblanceError(
                 f"recipe {name!r} needs labels of two classes or more and the data has {known}: use {', '.join(others)}"
             )
+    if "judgements" in row.needs and getattr(dataset, "pairs", None) is None and "labels" not in dataset.targets:
+        others = sorted(r.name for r in table().values() if dataset.domain in r.domains and not r.needs)
+        raise SemblanceError(
+            f"recipe {name!r} learns from pairs that somebody judged (two columns of texts and a score "
+            f"or label), or from labels, and the data has neither: use {', '.join(others)}"
+        )
     return name, settings, build(name, **settings)
 
 
@@ -60,7 +66,14 @@ def candidates(dataset: Loaded) -> list[str]:
     """The recipes that `rank` runs when none is named: the domain's, those whose needs the data meets."""
     rows = table()
     has = labelled(dataset) > 0 or label_kind(dataset) in ("classes", "number")
-    found = [name for name in rank_set(dataset) if name in rows and (has or "labels" not in rows[name].needs)]
+    judged = has or getattr(dataset, "pairs", None) is not None
+    found = [
+        name
+        for name in rank_set(dataset)
+        if name in rows
+        and (has or "labels" not in rows[name].needs)
+        and (judged or "judgements" not in rows[name].needs)
+    ]
     if not found:
         raise SemblanceError(f"no recipe is named to rank {dataset.domain} without labels: name some by -r")
     return found

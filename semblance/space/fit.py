@@ -55,6 +55,7 @@ def fit(
     split: int | str | None = None,
     directed: bool | None = None,
     nodes: str | Path | None = None,
+    column: str | None = None,
     seed: int = 0,
     epochs: int | None = None,
     seconds: float | None = None,
@@ -73,10 +74,11 @@ def fit(
     a known set. label names the column of labels; `labels` are the labels of arrays themselves. recipe: a name from
     `sb.recipes()` (default: the domain's; `simsiam@1` keeps the defaults of that version), or a model from `sb.wrap`. out:
     the folder to write (default: NAME.space here, numbered if taken). Of graphs: split is a published split's number or
-    shares to draw one by, directed tells an edge from its reverse, nodes is the path of a table of nodes. epochs bound the
-    training, or seconds (by the clock: not reproducible). Further keywords are the recipe's settings. `say(line)` tells
-    what happens; `progress(done, total, text)` is told instead of the bar that a terminal or a notebook shows after two
-    seconds. Raises SemblanceError for whatever is wrong with the input and Interrupted after Ctrl-C, with everything saved
+    shares to draw one by, directed tells an edge from its reverse, nodes is the path of a table of nodes. Of texts: column
+    is the one that holds them, or two with a comma between for pairs. epochs bound the training, or seconds (by the clock:
+    not reproducible). Further keywords are the recipe's settings. `say(line)` tells what happens; `progress(done, total,
+    text)` is told instead of the bar that a terminal or a notebook shows after two seconds. Raises SemblanceError for
+    whatever is wrong with the input and Interrupted after Ctrl-C, with everything saved
     for `resume=True`.
     """
     started = time.monotonic()
@@ -85,7 +87,8 @@ def fit(
     if isinstance(recipe, Model) and size is None and recipe.shape.domain == "images":
         size = recipe.shape.item[1], recipe.shape.item[2]  # as its queries will be read, not scaled twice
     reading: dict[str, Any] = {"domain": domain, "label": label, "id_column": id_column, "size": size}
-    reading |= {k: v for k, v in {"split": split, "directed": directed, "nodes": nodes}.items() if v is not None}
+    given = {"split": split, "directed": directed, "nodes": nodes, "column": column}
+    reading |= {k: v for k, v in given.items() if v is not None}
     dataset = load_data(data, labels=labels, seed=seed, progress=progress, **reading)
     for note in dataset.notes:
         say(note)
@@ -138,6 +141,8 @@ def fit(
                 name=name,
                 settings=settings,
             )
+    for note in model.notes if model is not recipe else ():
+        say(note)
     record["trained"] = {
         "epochs": int(max((m["epoch"] for m in model.history), default=0)),
         "loss": next((m["loss"] for m in reversed(model.history) if "loss" in m), None),

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from semblance.contracts import Batch
 from semblance.data.dataset import ArrayDataset, Shape
 from semblance.data.load import load as load_data
+from semblance.data.pieces import Pieces
 from semblance.data.prepare import Prepare
 from semblance.data.relational import Loaded, RelationalDataset
 from semblance.data.views import default_views
@@ -40,8 +41,9 @@ BLOCK = 512  # items embedded at a time, fewer where they are large (see Model.b
 
 @dataclass
 class Model:
-    """A network and how to feed it. `recipe` and `settings` name what it was built from ("" for a wrapped module, whose
-    `origin` says what it can be built again from, where that is known)."""
+    """A network and how to feed it: texts are cut by `pieces`; `notes` say what training did to the data. `recipe` and
+    `settings` name what it was built from ("" for a wrapped module, whose `origin` says what it can be built again from,
+    where that is known)."""
 
     network: Network
     shape: Shape
@@ -54,6 +56,8 @@ class Model:
     device: str = "cpu"
     precision: str = "float32"
     origin: Mapping[str, Any] = field(default_factory=dict)
+    pieces: Pieces | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def dim(self) -> int:
@@ -94,7 +98,11 @@ class Model:
                 f"the {dataset.units}s have {told_item(dataset.shape().item)} features and the model was made for "
                 f"{told_item(self.shape.item)}: give data of the same features in the same order"
             )
-        return dataset
+        return self._cut(dataset)
+
+    def _cut(self, dataset: Loaded) -> Loaded:
+        """Texts as the numbers of their pieces; data of other domains as it is."""
+        return self.pieces.cut(dataset) if self.pieces is not None and isinstance(dataset, ArrayDataset) else dataset
 
     def batches(self, dataset: Loaded, rows: np.ndarray | None = None) -> Iterator[Batch]:
         """Prepared batches in order, `block` items at a time; all at once where a batch holds the whole structure."""
@@ -108,6 +116,7 @@ class Model:
 
     def blocks(self, dataset: ArrayDataset, rows: np.ndarray | None = None) -> Iterator[Tensor]:
         """Prepared inputs, `block` items at a time, in order."""
+        dataset = self._cut(dataset)  # type: ignore[assignment]  # of the kind it was
         every = np.arange(len(dataset)) if rows is None else rows
         for start in range(0, len(every), self.block):
             x = torch.from_numpy(np.array(dataset.x[every[start : start + self.block]]))
@@ -234,6 +243,7 @@ class Model:
             "shape": asdict(self.shape),
             "classes": list(self.classes),
             "precision": self.precision,
+            **({} if self.pieces is None else {"pieces": asdict(self.pieces)}),
             **({} if self.recipe else wraps),
         }
 
@@ -327,6 +337,7 @@ class Model:
             settings=header["settings"],
             classes=tuple(header["classes"]),
             precision=header["precision"],
+            pieces=Pieces(**header["pieces"]) if "pieces" in header else None,
         )
 
 

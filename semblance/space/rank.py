@@ -111,6 +111,7 @@ def rank(
     split: int | str | None = None,
     directed: bool | None = None,
     nodes: str | Path | None = None,
+    column: str | None = None,
     task: str | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     progress: Progress | None = None,
@@ -126,7 +127,7 @@ def rank(
         raise SemblanceError(f"seeds is {seeds}: give one seed or more")
     keep_pages()
     reading: dict[str, Any] = {"domain": domain, "label": label, "id_column": id_column, "size": size}
-    reading |= {"split": split, "directed": directed, "nodes": nodes}
+    reading |= {"split": split, "directed": directed, "nodes": nodes, "column": column}
     dataset = load_data(data, seed=seed, progress=progress, **reading)
     asked = task_of(dataset, task, seed)
     names = list(recipes) if recipes else candidates(dataset)

@@ -167,16 +167,30 @@ class Space:
         dataset = self.model.read(data)
         return list(dataset.ids), self.model.embed(dataset)
 
-    def search(self, query: Any, k: int = 5, where: str | None = None, recall: float = 0.95) -> Results | list[Results]:
+    def search(
+        self,
+        query: Any = None,
+        k: int = 5,
+        where: str | None = None,
+        recall: float = 0.95,
+        *,
+        text: str | Sequence[str] | None = None,
+    ) -> Results | list[Results]:
         """Nearest items to one query, or to several (a list, or a 2-d array): then a list of answers.
 
         query: a path to a file of the space's domain, the id of an item (which is then not its own neighbour), or a
-        vector [d]. where: an SQL-like condition over attributes. recall: the share of the true nearest that an answer
-        holds on average at least; 1 measures every item. A k above the number of matches returns all of them.
+        vector [d]; or instead, in a space of texts, `text`: words of your own, or a list of such. where: an SQL-like
+        condition over attributes. recall: the share of the true nearest that an answer holds on average at least; 1
+        measures every item. A k above the number of matches returns all of them.
         """
         if k < 1:
             raise SemblanceError(f"k is {k}: ask for one neighbour or more")
         checked_recall(recall)
+        if (query is None) == (text is None):
+            raise SemblanceError("a search is for a query or for a text of your own (text=), one of the two: give it")
+        if text is not None:
+            query = self.read_words([text] if isinstance(text, str) else list(text))
+            query = query[0] if isinstance(text, str) else query
         several = isinstance(query, list | tuple) or (
             isinstance(query, np.ndarray) and query.ndim == 2 and query.dtype.kind == "f"
         )
@@ -227,11 +241,23 @@ class Space:
             row = view.row_of(str(query))
             return view.vectors([row])[0], row
         if not Path(query).is_file():
-            raise SemblanceError(f"{str(query)!r} is neither a file nor an id of this space: see `ids`")
+            words = ", or text= for words of your own" if self.manifest["domain"] == "text" else ""
+            raise SemblanceError(f"{str(query)!r} is neither a file nor an id of this space: see `ids`{words}")
         vectors = self.model.embed(Path(query))
         if len(vectors) != 1:
             raise SemblanceError(f"{query} holds {len(vectors)} items: search one at a time, or pass an array")
         return vectors[0], None
+
+    def read_words(self, texts: list[str]) -> np.ndarray:
+        """Texts that are no items of this space -> their vectors [n, d]."""
+        if self.manifest["domain"] != "text":
+            raise SemblanceError(
+                f"this space holds {self.manifest['domain']} and reads no text: search by id or by file"
+            )
+        empty = next((t for t in texts if not isinstance(t, str) or not t.strip()), None)
+        if empty is not None:
+            raise SemblanceError(f"the text {empty!r} holds no words: give some")
+        return self.model.embed(texts)
 
     def _given_vector(self, query: np.ndarray) -> np.ndarray:
         """A vector of the space's own, or (domain vectors) an item that is still to be embedded."""

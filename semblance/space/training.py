@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from semblance.data.dataset import ArrayDataset
 from semblance.data.graph_splits import with_validation
 from semblance.data.moments import shape_of
 from semblance.data.prepare import Prepare
@@ -47,7 +48,13 @@ def train(
     epoch; `checkpoints` is a folder for one file a stage, kept every `every` seconds and gone on from with `resume`.
     """
     dataset = validated(dataset, recipe, seed)
+    noted = len(dataset.notes)
     where = choose_device(device)
+    pieces = None
+    if isinstance(dataset, ArrayDataset) and dataset.domain == "text":
+        texts = getattr(dataset.x, "texts", dataset.x)
+        pieces = recipe.cutting.learned(texts[dataset.splits["train"]].tolist())
+        dataset = pieces.cut(dataset)
     shape = shape_of(dataset)
     chosen = precision_for(where, precision).name
     network = assemble(recipe, shape, seed).to(where)
@@ -55,6 +62,7 @@ def train(
     model = Model(
         network, shape, prepare, name, settings or {}, dataset.classes, device=str(where.type), precision=chosen
     )
+    model.pieces, model.notes = pieces, dataset.notes[noted:]
     for number, stage in enumerate(recipe.stages):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(chance(seed, INIT, number + 1).integers(2**63)))

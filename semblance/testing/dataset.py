@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -11,7 +12,9 @@ import torch
 
 from semblance.contracts import Dataset
 from semblance.data.dataset import ArrayDataset
+from semblance.data.judged import Judged
 from semblance.data.load import load
+from semblance.data.pieces import Cutting
 from semblance.data.relational import Loaded, RelationalDataset
 from semblance.errors import SemblanceError
 from semblance.testing.promises import Excused, equal, keep, that
@@ -19,11 +22,14 @@ from semblance.testing.promises import Excused, equal, keep, that
 
 @cache
 def small(domain: str) -> Loaded:
-    """120 scans of 5 digits, as pictures or as vectors; of the domains whose units are related, those of related.py."""
+    """120 scans of 5 digits, as pictures or as vectors; 120 sentences of 5 topics; of the domains whose units are related,
+    those of related.py."""
     from semblance.testing.related import SMALL
 
     if domain in SMALL:
         return SMALL[domain]()
+    if domain == "text":
+        return _sentences()
     if domain not in ("images", "vectors"):
         raise SemblanceError(
             f"there is no small data set of the domain {domain} here: give one of your own by dataset="
@@ -36,6 +42,30 @@ def small(domain: str) -> Loaded:
         return pictures
     flat = pictures.x.reshape(len(rows), -1).astype(np.float32)
     return load(flat, domain="vectors", labels=pictures.targets["labels"])
+
+
+TOPICS = ("ship sails sea harbour", "bread oven flour bakes", "goal team plays match", "rain cloud storm wind")
+TOPICS += ("song choir sings tune",)
+
+
+def _sentences() -> ArrayDataset:
+    """Words of a topic among others, labelled by topic; and 160 pairs of them, scored by whether topics agree."""
+    chance = np.random.default_rng(0)
+    labels = np.arange(120) % len(TOPICS)
+    others = ["the", "a", "one", "this", "that", "old", "new", "small", "under", "over"]
+    texts = [
+        " ".join(
+            chance.permutation([*chance.choice(TOPICS[k].split(), 3), *chance.choice(others, chance.integers(2, 6))])
+        )
+        for k in labels
+    ]
+    found = load(texts, domain="text", labels=[f"topic {k}" for k in labels])
+    train = found.splits["train"]
+    first, second = chance.choice(train, (2, 160))
+    said = np.where(labels[first] == labels[second], 4.0, 1.0)
+    pairs = Judged(first, second, said, splits={"train": np.arange(120), "test": np.arange(120, 160)})
+    dataset: ArrayDataset = Cutting(vocabulary=320).learned(texts).cut(replace(found, pairs=pairs))
+    return dataset
 
 
 def check_dataset(make: Callable[[], Any], excused: Excused = None) -> None:

@@ -108,7 +108,7 @@ def test_a_column_named_path_serves_where_names_have_no_suffix(album):
     ("columns", "asked", "text"),
     [
         ({"colour": ["red", "blue"]}, {"domain": "images"}, "no column of image paths, only colour"),
-        ({"colour": ["red", "blue"]}, {}, "no column of numbers, vectors or image paths"),
+        ({"colour": ["red", "blue"]}, {}, "no column of numbers, vectors, texts or image paths"),
         (
             {"left": ["a.png"], "right": ["b.png"]},
             {"domain": "images"},

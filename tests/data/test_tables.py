@@ -98,7 +98,7 @@ def test_a_usual_id_column_that_repeats_is_passed_over_and_said(tmp_path):
         ("a,key\n1,x\n2,x\n", {"id_column": "key"}, "id 'x' of column 'key' stands in rows 0, 1"),
         ("a,key\n1,x\n2,\n", {"id_column": "key"}, "empty in row 1"),
         ("a,key\n1,x\n", {"id_column": "kee"}, "did you mean key"),
-        ("city,country\nOslo,Norway\n", {}, "no column of numbers, vectors or image paths"),
+        ("city,country\nOslo,Norway\n", {}, "no column of numbers, vectors, texts or image paths"),
         ("text,year\nhello,1999\n", {}, "fits vectors .* and text .*--domain vectors"),
         ("src,dst,height\n1,2,0.5\n", {}, "fits vectors .* and graph .*--domain vectors or graph"),
     ],
