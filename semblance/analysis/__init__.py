@@ -7,6 +7,7 @@ autoencoder.py   a small denoising autoencoder of rows
 backward_rules.py what a ReLU lets pass on the way back: gradient, deconvnet, guided
 channel_axes.py which tensors of a network share an axis of channels, read off its trace
 channels.py      a network with its channels permuted, merged, split or thinned
+collapse.py      whether labelled embeddings have come to one point a class, and in which frame these stand
 comparison.py    how far two representations agree, by every measure, with intervals and beside chance
 convergence.py   whether several networks learned the same units, and if not, the same subspaces
 experts.py       whom a mixture of experts believes, and whether it is right to
@@ -44,6 +45,7 @@ saliency.py      what in the input answers for a number: gradients, integrals, o
 similarity.py    how much two representations share: CKA, SVCCA, PWCCA, Procrustes, RSA, neighbours
 sparse_maps.py   what one unit says, said by few units of another network
 translated.py    whether items known on two sides find their counterparts
+unconstrained_features.py what the last linear layers come to when features are free, by class size
 uniformity.py    how an embedding uses its sphere, without labels
 """
 
@@ -114,5 +116,8 @@ __getattr__, __dir__, __all__ = lazy(
         "fit_autoencoder": "autoencoder",
         "latent_dynamics": "latent_dynamics",
         "LatentDynamics": "latent_dynamics",
+        "neural_collapse": "collapse",
+        "Collapse": "collapse",
+        "foretold": "unconstrained_features",
     },
 )

@@ -1,18 +1,21 @@
 """Merging: how many features of a layer are its own, by joining those that the network's weights hold to be one.
 
     d(i, j)^2 = sum over every tensor that carries the axis of |slice i - slice j|^2        rows into it, columns out of it
-    while  min d < beta max d  and more channels are left than the least allowed:  join that pair
     joined:  rows into it are averaged over the features within, columns out of it added up
+    between joined features  d(I, J)^2 = 2 |I| |J| / (|I| + |J|) |mean I - mean J|^2,   means of columns, too
+    while  min d < beta max d  (that of the features alone), and more channels are left than the least:  join that pair
     complexity(beta) = channels that are left
 
-A joined feature is compared as the mean of those within, of its columns too: else two copies, joined, would be far from the
-third, whose columns are half of theirs. Layers are joined one after the other, each as the joined ones before leave it. No
-data is asked for; what comes out is an ordinary module, smaller. Axes: what features are compared by (weights, or their
-correlation on inputs); where it stops (beta, or a number of channels). Magnitude pruning stands beside it.
+Means of columns, since two copies, joined, would else be far from the third, whose columns are half of theirs; and more
+for more features within (Ward's rule), since else one feature swallows all: with plain means a net of 256 channels, joined
+to 100, keeps 88.2 percent accuracy, with Ward's rule 97.0 of 97.5 (one net of MNIST digits). Layers are joined one after
+the other, each as those before leave it. No data is asked for; what comes out is an ordinary module, smaller. Axes: what
+features are compared by (weights, or their correlation on inputs); where it stops (beta, or a number of channels).
+Magnitude pruning stands beside it.
 
 References: Chen et al. 2023 "Going Beyond Neural Network Feature Similarity: The Network Feature Complexity and Its
 Interpretation Using Category Theory" (iterative feature merging); Ainsworth et al. 2023 (the distance, as weight
-matching); Li et al. 2017 "Pruning Filters for Efficient ConvNets" (magnitude).
+matching); Ward 1963; Li et al. 2017 "Pruning Filters for Efficient ConvNets" (magnitude).
 """
 
 from __future__ import annotations
@@ -23,7 +26,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.spatial.distance import pdist, squareform
+from scipy.cluster.hierarchy import linkage
+from scipy.spatial.distance import pdist
 from torch import Tensor, nn
 
 from semblance.analysis.activations import activations
@@ -54,25 +58,18 @@ class Merged:
 def joined(points: np.ndarray, beta: float | None, least: int) -> np.ndarray:
     """Points [C, m] -> int64 [C], the group of each, numbered in the order of their first members. beta: None for as few
     groups as `least`."""
-    far = squareform(pdist(points, "sqeuclidean"))
-    wide = far.copy()  # the same with 0 in place of infinity, for the largest distance
-    np.fill_diagonal(far, np.inf)
-    group, size, gone = np.arange(len(points)), np.ones(len(points)), np.zeros(len(points), bool)
-    for _ in range(len(points) - least):
-        i, j = sorted(divmod(int(far.argmin()), len(points)))
-        if beta is not None and not far[i, j] < beta**2 * wide.max():
-            break
-        # The distance to the mean of two, from the distances to both and between them (Lance & Williams 1967).
-        both = size[i] + size[j]
-        mean = (size[i] * wide[i] + size[j] * wide[j]) / both - size[i] * size[j] * wide[i, j] / both**2
-        gone[j] = True
-        mean = np.where(gone, 0, np.maximum(mean, 0))
-        mean[i] = 0
-        wide[i] = wide[:, i] = mean
-        wide[j] = wide[:, j] = 0
-        far[i] = far[:, i] = np.where(gone, np.inf, mean)
-        far[j] = far[:, j] = far[i, i] = np.inf
-        size[i], group[group == j] = both, i
+    count = len(points)
+    if count < 2:
+        return np.zeros(count, np.int64)
+    far = pdist(points)
+    tree = linkage(far, "ward")  # [count - 1, 4], nearest first: two clusters, how far apart they are, items
+    steps = count - least if beta is None else min(count - least, int((tree[:, 2] < beta * far.max()).sum()))
+    group = np.arange(count)
+    clusters = [*range(count)]  # the group that each cluster of the tree is
+    for a, b in tree[: max(steps, 0), :2].astype(int):
+        first, second = sorted((clusters[a], clusters[b]))
+        group[group == second] = first
+        clusters.append(first)
     return np.unique(group, return_inverse=True)[1]
 
 
@@ -118,11 +115,12 @@ def merge_channels(
 
 
 def prune_channels(module: nn.Module, inputs: Any, to: Widths, axes: Sequence[Axis] | None = None) -> Merged:
-    """The baseline: of every axis the channels with the longest rows into them, as many as `to` says."""
+    """The baseline: of every axis the channels whose rows into them have the largest sum of absolute weights, as many as
+    `to` says."""
 
     def change(net: nn.Module, axis: Axis, target: int | None) -> tuple[np.ndarray, Tensor, Tensor]:
-        length = slices(net, axis, lambda slot: not slot.reads).square().sum(1).numpy()
-        kept = np.sort(np.argsort(-length, kind="stable")[: axis.size if target is None else target])
+        size = slices(net, axis, lambda slot: not slot.reads).abs().sum(1).numpy()
+        kept = np.sort(np.argsort(-size, kind="stable")[: axis.size if target is None else target])
         group = np.full(axis.size, -1)
         group[kept] = np.arange(len(kept))
         choice = torch.eye(axis.size, dtype=torch.float64)[kept]

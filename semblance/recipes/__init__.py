@@ -5,6 +5,7 @@ backbones.py     a backbone by name, and the width that objectives and heads wil
 branches.py      two views of a picture, one predicting the other, without negatives
 cascade.py       features learned without labels, then questions to people about samples
 catalogue.py     the catalogue's table as shipped
+class_geometry.py what classes come to in the last layers, foretold: neural-collapse
 contrast.py      who counts as a neighbour, and among how many one is chosen: simclr, supcon and kin
 frozen.py        a net learns some labels, then a linear machine on its frozen features answers
 graph_autoencoders.py  nodes from what can be rebuilt of the graph: variational and adversarial ones, sdne

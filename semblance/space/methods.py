@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from semblance.analysis.collapse import neural_collapse
 from semblance.analysis.memory_report import memory_report
 from semblance.contracts import Index, Report
 from semblance.errors import Failed, SemblanceError, unknown
@@ -38,7 +39,18 @@ def memory(space: Space, k: int = 10, seed: int = 0) -> Report:
     return found
 
 
-OURS: dict[str, Callable[..., Report]] = {"memory": memory}
+def collapse(space: Space) -> Report:
+    """Whether the labelled items of split `train` have come to one point a class, and in which frame the classes stand."""
+    table = space.attributes()
+    if not {"split", "label"} <= set(table.column_names):
+        raise SemblanceError("the report 'collapse' needs the columns split and label: fit the space on labelled data")
+    split, label = (np.array(table.column(name).to_pylist(), object) for name in ("split", "label"))
+    rows = np.flatnonzero((split == "train") & np.array([value is not None for value in label]))
+    found: Report = neural_collapse(space.vectors[rows], np.array([str(label[row]) for row in rows]))
+    return found
+
+
+OURS: dict[str, Callable[..., Report]] = {"memory": memory, "collapse": collapse}
 
 
 def report_names() -> dict[str, str | None]:

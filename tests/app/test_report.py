@@ -61,3 +61,14 @@ def test_a_space_without_labels_has_no_memory_to_report_on(capsys, tmp_path):
     sb.fit(np.eye(12, dtype=np.float32), recipe="as-is", out=tmp_path / "e.space").close()
     code, _, err = call(capsys, tmp_path / "e.space", "memory")
     assert code == 2 and "labelled" in err
+
+
+def test_the_geometry_of_classes_is_a_report_on_labelled_spaces(capsys, space, tmp_path):
+    code, out, _ = call(capsys, space, "collapse", "-o", tmp_path / "c.html", "--json")
+    found = json.loads(out)
+    assert code == 0 and "10 classes have not collapsed" in found["verdict"] and (tmp_path / "c.html").exists()
+    measures = {row["measure"]: row["value"] for row in found["rows"]}
+    assert measures["variability"] > 0.05 and 0 < measures["simplex"] < 1.5
+    sb.fit(np.eye(12, dtype=np.float32), recipe="as-is", out=tmp_path / "e.space").close()
+    code, _, err = call(capsys, tmp_path / "e.space", "collapse")
+    assert code == 2 and "labelled" in err
