@@ -2,6 +2,7 @@
 
 arrays.py      arrays by role -> a dataset, for .npy and .npz files, arrays in memory and named sets
 assemble.py    what every loader does once it has arrays, a name per unit and what is known of each
+beyond.py      compiled passes over rows of nearness: which negatives lie beyond a positive
 blocks.py      a compiled loop over many rows, shared out to threads in blocks
 cells.py       meshes, oriented simplices and boundary matrices -> a complex
 community_graphs.py  graphs of communities: many edges inside, few between
@@ -49,6 +50,7 @@ relate.py      what every loader of graphs does once it has a structure, feature
 relational.py  units that are related: nodes, graphs, cells, with what relates them
 samplers.py    which units stand together in a batch
 scenes.py      drawn pictures in which it is known to the pixel what is where
+semi_hard.py   semi-hard triples of large batches, from the embeddings themselves
 sidecar.py     what else is known of each file, joined by its name
 splits.py      which units are learned from and which are kept to judge with
 tables.py      CSV, Parquet and data frames of any library, and which of their columns is what
@@ -86,6 +88,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Triples": "samplers",
         "Pairs": "samplers",
         "Mining": "mining",
+        "SemiHard": "semi_hard",
         "NeighbourSamples": "neighbour_samples",
         "NodeBlocks": "graph_blocks",
         "ClusterSamples": "neighbour_samples",

@@ -21,9 +21,11 @@ lift.py              a loss of embeddings becomes an objective of items or of vi
 likelihood.py        an encoder that says how likely a unit is shall find the training units likely
 links.py             what is related shall score higher than what is not
 log_sums.py          logarithms of sums of exponentials of products, without the matrix of products
+mined.py             a triplet loss over what a rule finds among the embeddings of a batch
 mixture.py           the losses of several experts, weighed by how much each counts for a unit
 neighbours.py        who is near whom in the data
 pairwise.py          links under a learned score of pairs, those asked about being out of sight
+multi_similarity.py  an item's likes and unlikes, each weighed by how far it is from where it should be
 of_nodes.py          targets of the nodes within graphs, alone or with targets of the graphs
 penalised.py         what an encoder asks for beside the task, added to the loss
 pretext.py           change the input, and predict from the changed input what was done to it
@@ -74,6 +76,8 @@ __getattr__, __dir__, __all__ = lazy(
         "Change": "pretext",
         "SquaredError": "regress",
         "Triplets": "triplets",
+        "Mined": "mined",
+        "MultiSimilarity": "multi_similarity",
         "Siamese": "triplets",
     },
 )
