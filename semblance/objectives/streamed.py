@@ -208,15 +208,12 @@ def _in_tiles(
     loss: Contrast, z: Tensor, points: Tensor, allowed: Rows | None, p: Listed | Grouped
 ) -> tuple[Tensor, Tensor] | None:
     """The loss's rows, or None where these candidates are not for tiles."""
-    cosine, bound = isinstance(loss.kernel, Cosine), None
     assert isinstance(loss.kernel, Cosine | Dot)
-    if cosine:
+    scale, bound = loss.kernel.temperature**-0.5, None
+    if isinstance(loss.kernel, Cosine):
         bound = (1 + 1e-6) / loss.kernel.temperature  # directions have length 1 but for rounding
-    scaled = [
-        (F.normalize(side, dim=1) if cosine else side) * loss.kernel.temperature**-0.5
-        for side in ((z,) if points is z else (z, points))
-    ]
-    a, b = scaled[0], scaled[-1]
+    a = _scaled(z, scale, bound is not None)
+    b = a if points is z else _scaled(points, scale, bound is not None)
     if a is b and (allowed is None or isinstance(allowed, NotItself)):
         logs = within(a, itself=allowed is None, bound=bound, low=loss.low)
     elif allowed is None:
@@ -237,6 +234,11 @@ def _in_tiles(
         mean = F.embedding_bag(p.index, b, per_sample_weights=weight, mode="sum")  # nothing of size N x k x d
         present, entropy = weight.sum(1), torch.xlogy(weight, weight).sum(1)
     return entropy - (a * mean).sum(1) + present * logs, present
+
+
+def _scaled(z: Tensor, scale: float, directions: bool) -> Tensor:
+    """[N, d]; brought to one length and scaled in a single pass, since every pass keeps a copy."""
+    return z * (scale / torch.linalg.vector_norm(z, dim=1, keepdim=True).clamp_min(1e-12) if directions else scale)
 
 
 # --- in blocks --------------------------------------------------------------------------------------------------------
