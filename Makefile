@@ -10,7 +10,7 @@ CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 WORKERS ?= 2
 
-.PHONY: install demo test plugin lint faults claims bench evidence table page docs resolve clean
+.PHONY: install demo test browser plugin lint faults claims bench evidence table page docs resolve clean
 
 install: $(INSTALLED)
 
@@ -28,11 +28,16 @@ demo: install
 	mkdir -p demo
 	$(BIN)/semblance fit digits --out demo/digits.space --overwrite --neighbours demo/neighbours.png
 
-test: install lint
+test: install browser lint
 	rm -f .coverage .coverage.*
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term:skip-covered \
 	  --cov-fail-under=90
 	$(MAKE) plugin
+
+# What the tests of the page look through: the system's Chromium. Where it cannot be installed they skip, and name this command.
+browser:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	  apt-get install -y chromium || echo "the tests of the page will be skipped: apt-get install -y chromium"
 
 # The example package's own tests. It is installed aside, so that ours do not see it.
 plugin: install

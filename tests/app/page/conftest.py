@@ -119,12 +119,18 @@ def crowded(crowd: Path, folder: Path):
     running.stop()
 
 
-@pytest.fixture(scope="session")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is absent: pip install playwright")
+def system_browser() -> str:
+    """Where the system's Chromium lies; without one the test skips, with the command that installs it."""
     found = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
     if found is None:
         pytest.skip("Chromium is absent: apt-get install -y chromium")
+    return found
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is absent: pip install playwright")
+    found = system_browser()
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=found, args=FLAGS)
         yield browser

@@ -6,6 +6,10 @@ import hashlib
 import re
 from pathlib import Path
 
+import pytest
+
+from tests.app.page import conftest
+
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "semblance" / "app" / "page"
 SOURCES = ROOT / "explorer"
@@ -59,3 +63,10 @@ def test_exact_versions_are_asked_for():
     assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in wanted.values()), wanted
     lock = json.loads((SOURCES / "package-lock.json").read_text())["packages"]
     assert {name: lock[f"node_modules/{name}"]["version"] for name in wanted} == wanted
+
+
+def test_without_a_browser_the_tests_skip_with_the_command_that_installs_one(monkeypatch):
+    monkeypatch.setattr(conftest.shutil, "which", lambda name: None)
+    with pytest.raises(pytest.skip.Exception, match="apt-get install -y chromium"):
+        conftest.system_browser()
+    assert "\n\t  apt-get install -y chromium" in (ROOT / "Makefile").read_text()
