@@ -31,6 +31,8 @@ intervals.py     how sure a mean is, and whether one row of a table is really ab
 judge.py         what an embedding is worth, in numbers with intervals, beside the raw input's
 label_curve.py   accuracy against labels per class, from one start and from another, as a report
 latent_dynamics.py  where codes come to rest when encoder and decoder are applied in turn
+layers.py        how far every layer of one network agrees with every layer of another
+liked.py         what matched units like: the items that move either most
 links.py         which units belong together: pairs and hyperedges beside those that do not exist
 matching.py      units of one network matched to units of another: one to one, to many, many to many
 memory_report.py what a memory of labelled items is worth against its size and k, and how far to trust its votes
@@ -60,6 +62,10 @@ __getattr__, __dir__, __all__ = lazy(
         "faithfulness_curve": "faithfulness:curve",
         "match_units": "matching",
         "convergence": "convergence",
+        "layer_comparison": "layers",
+        "LayerComparison": "layers",
+        "liked_units": "liked",
+        "LikedUnits": "liked",
         "place": "placement",
         "robustness": "placement",
         "simulated_area": "placement",

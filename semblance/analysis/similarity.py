@@ -73,9 +73,20 @@ class Spectrum:
         return Spectrum(self.u[order], self.s, self.features)
 
 
+def finite(x: Array) -> Array:
+    """[n, p] as float64; items that hold NaN or infinity are refused."""
+    x = np.asarray(x, np.float64)
+    broken = int((~np.isfinite(x).all(1)).sum())
+    if broken:
+        raise SemblanceError(
+            f"a representation holds NaN or infinity in {broken} of {len(x)} rows: leave these items out of both sides"
+        )
+    return x
+
+
 def spectrum(x: Array) -> Spectrum:
     """[n, p] -> the singular values of the centred features above RANK, with their directions."""
-    x = np.asarray(x, np.float64)
+    x = finite(x)
     u, s, v = linalg.svd(x - x.mean(0), full_matrices=False)
     if not s[0] > 0:
         raise SemblanceError(f"a representation is the same for all {len(x)} items: there is nothing to compare")
@@ -113,7 +124,7 @@ def _rotated(a: Spectrum, b: Spectrum) -> float:
 
 def similarities(x: Array) -> Array:
     """[n, p] -> [n, n], correlations of the items' features; constant items are refused."""
-    x = np.asarray(x, np.float64)
+    x = finite(x)
     x = x - x.mean(1, keepdims=True)
     length = linalg.norm(x, axis=1)
     if not length.all():
@@ -146,6 +157,7 @@ def neighbours(k: int = 10, geometry: str = "cosine") -> Measure:
     def prepare(x: Array) -> Array:
         if not 1 <= k < len(x):
             raise SemblanceError(f"k is {k} among {len(x)} items: give 1 to {len(x) - 1}")
+        finite(x)
         x = np.ascontiguousarray(x)
         return np.sort(nearest(x, x, k, geometry, leave_out="self")[0], 1)
 

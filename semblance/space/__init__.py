@@ -18,6 +18,7 @@ plan.py        what a fit would take, found by a few real steps on the real data
 progress.py    a bar where a person looks on: a terminal, a notebook
 rank.py        which published method suits this data
 selections.py  sets of items with a name, kept beside a space
+sides.py       what a comparison may have on a side, and its layers by name
 show.py        spaces, answers, evaluations and rankings as notebooks show them
 space.py       a folder of embeddings that is searched, added to and judged
 tables.py      a space as an Arrow table or a data frame

@@ -1,31 +1,33 @@
-"""Compare two representations of the same items: spaces, arrays, tables, or a model on data.
+"""Compare two representations of the same items: spaces, arrays, tables, or the layers of models.
 
     sb.compare("resnet.space", "simsiam.space").plot()
-    sb.compare(space, "other.npy")          # numbers from elsewhere, one row an item in the space's order
-    sb.compare((module_a, batches), (module_b, batches), layers=("layer3", "blocks.2"))
+    sb.compare(space, "other.npy")               # numbers from elsewhere, one row an item in the space's order
+    sb.compare(space_a, space_b, layers="encoder.stages.?").plot()      # every layer with every layer, a heat map
+    sb.compare(space_a, space_b, units=True).plot()                     # units matched, and what either likes
+    sb.compare((module_a, batches), (module_b, batches), layers=("layer3", "blocks.*"))
 
 What has ids (spaces, tables with a key) is matched by id, and items that one side lacks are left out and said; an array is
-in the order of the other side.
+in the order of the other side. What a side may be, and what its layers are called, stands in `sides`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 
-from semblance.analysis.activations import activations
 from semblance.analysis.comparison import Comparison, comparison
+from semblance.analysis.layers import LayerComparison, layer_comparison
+from semblance.analysis.liked import LikedUnits, liked_units
 from semblance.analysis.similarity import MEASURES
-from semblance.data.load import load as load_data
 from semblance.errors import SemblanceError
-from semblance.space.space import Space
-from semblance.space.space import load as load_space
+from semblance.space.sides import Ids, Patterns, Side, side_of
 
-Ids = list[str] | None
+LAYER_ITEMS = 2_000
+"""Items that layers are compared on, at most: a layer of maps has thousands of numbers an item."""
 
 
 def compare(
@@ -33,62 +35,99 @@ def compare(
     b: Any,
     *,
     measures: Sequence[str] | None = None,
-    layers: tuple[str, str] | None = None,
+    layers: str | tuple[Patterns, Patterns] | None = None,
+    units: bool = False,
     names: tuple[str, str] | None = None,
     seed: int = 0,
     progress: Callable[[int, int, str], None] | None = None,
-) -> Comparison:
+) -> Comparison | LayerComparison | LikedUnits:
     """How far two representations of the same items agree: numbers with intervals beside chance, a picture, a sentence.
 
     a, b: a Space or its folder; an array or tensor [n, d]; a file of vectors (.npy, .npz, .csv, .parquet, .arrow) or a
-    table; or (module, batches), a torch module with what to call it on, where `layers` names a layer on either side.
-    measures: of cka, svcca, pwcca, procrustes, rsa and neighbours, all where None.
+    table; an object with X and obsm, as anndata has them; (Model, data) or (module, batches), a torch module with what to
+    call it on; or layers by name, {name: array}.
+    layers: a name or pattern for both sides, or one (or several) for each. Where they name one layer a side, it is compared
+    as a representation; where more, every layer is compared with every other (LayerComparison).
+    units: match the units of the two instead, one to one, and show which items either likes (LikedUnits).
+    measures: of cka, svcca, pwcca, procrustes, rsa and neighbours, all where None; of layers one, cka where None.
     """
-    (of_a, ids_a, name_a), (of_b, ids_b, name_b) = (
-        _side(side, "ab"[at], layers[at] if layers else None) for at, side in enumerate((a, b))
+    if units and measures:
+        raise SemblanceError(
+            f"units are matched by correlation, not by {measures[0]}: leave the measures out, or units"
+        )
+    wanted: tuple[Patterns | None, ...] = (
+        (layers, layers) if layers is None or isinstance(layers, str) else tuple(layers)
     )
-    if names is None:
-        names = (name_a, name_b) if name_a != name_b else (f"{name_a} (1)", f"{name_b} (2)")
-    left, right = _matched(ids_a, ids_b, len(of_a), len(of_b), names)
-    whole = len(left) == len(of_a) == len(of_b)
+    if len(wanted) != 2:
+        raise SemblanceError(f"layers are {len(wanted)}: give one pattern for both sides, or a pair, one for each")
+    with ExitStack() as opened:
+        sides = [
+            side_of(given, name, one, opened, units) for given, name, one in zip((a, b), "ab", wanted, strict=True)
+        ]
+        return _compared(sides[0], sides[1], measures, units, names, seed, progress)
 
-    total = len(MEASURES if measures is None else measures)
-    done = iter(range(total + 1))
+
+def _compared(
+    a: Side,
+    b: Side,
+    measures: Sequence[str] | None,
+    units: bool,
+    names: tuple[str, str] | None,
+    seed: int,
+    progress: Callable[[int, int, str], None] | None,
+) -> Comparison | LayerComparison | LikedUnits:
+    if names is None:
+        names = (a.name, b.name) if a.name != b.name else (f"{a.name} (1)", f"{b.name} (2)")
+    left, right = _matched(a.ids, b.ids, len(a), len(b), names)
+    notes = [*a.notes, *b.notes]
+    if not len(left) == len(a) == len(b):
+        notes.append(f"{len(left):,} items are on both sides, of {len(a):,} in {names[0]} and {len(b):,} in {names[1]}")
+    many = len(a.layers) > 1 or len(b.layers) > 1
+    if (many or units or a.heavy or b.heavy) and len(left) > LAYER_ITEMS:
+        some = np.sort(np.random.default_rng([seed, 7]).choice(len(left), LAYER_ITEMS, replace=False))
+        notes.append(f"{LAYER_ITEMS:,} of {len(left):,} items were drawn")
+        left, right = left[some], right[some]
+    if units and many:
+        raise SemblanceError(
+            f"units are matched layer with layer, and {max(len(a.layers), len(b.layers))} layers are named: name one a side"
+        )
+    chosen = list(MEASURES if measures is None else measures)
+    if many:
+        chosen = ["cka"] if measures is None else [_only(measures)]
+    steps = 2 + (len(a.layers) + len(b.layers) if many else 1 if units else len(chosen))
+    told = _steps(steps, progress)
+    told("reading")
+    xs, ys = a.read(left), b.read(right)
+    found: Comparison | LayerComparison | LikedUnits
+    if many:
+        found = layer_comparison(xs, ys, names, chosen[0], seed, told)
+    else:
+        (x,), (y,) = xs.values(), ys.values()
+        if units:
+            told("matching")
+            shown, rows = (a, left) if a.picture else (b, right)
+            ids = None if shown.ids is None else [shown.ids[row] for row in rows]
+            found = liked_units(x, y, names, ids, lambda row: shown.picture(rows[row]) if shown.picture else None)
+        else:
+            found = comparison(x, y, names, chosen, seed, told)
+    told("compared")
+    return replace(found, notes=(*notes, *found.notes))
+
+
+def _only(measures: Sequence[str]) -> str:
+    if len(measures) != 1:
+        raise SemblanceError(f"layers are compared by one measure, and {len(measures)} are named: choose one")
+    return measures[0]
+
+
+def _steps(total: int, progress: Callable[[int, int, str], None] | None) -> Callable[[str], None]:
+    done: Iterator[int] = iter(range(total))
 
     def told(name: str) -> None:
         if progress is not None:
-            progress(next(done), total, name)
+            progress(next(done) + (name == "compared"), total, name)
 
-    found = comparison(of_a[left], of_b[right], names, measures, seed, told)
-    if progress is not None:
-        progress(total, total, "compared")
-    if whole:
-        return found
-    said = f"{len(left):,} items are on both sides, of {len(of_a):,} in {names[0]} and {len(of_b):,} in {names[1]}"
-    return Comparison(found.names, found.measures, found.items, found.features, (said, *found.notes))
-
-
-def _side(given: Any, name: str, layer: str | None) -> tuple[np.ndarray, Ids, str]:
-    """[n, d], ids where it has any, and what to call it."""
-    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], torch.nn.Module):
-        if layer is None:
-            raise SemblanceError(
-                f"{name} is a module: name one of its layers with layers=(..., ...), of "
-                + ", ".join(sorted(n for n, _ in given[0].named_modules() if n)[:8])
-            )
-        return activations(given[0], given[1], [layer])[layer], None, layer
-    if isinstance(given, Space):
-        return given.vectors, given.ids, given.path.stem
-    if isinstance(given, str | Path) and (Path(given) / "space.db").is_file():
-        with load_space(given) as space:
-            return np.array(space.vectors), space.ids, Path(given).stem
-    if isinstance(given, np.ndarray | torch.Tensor):
-        array = np.asarray(given.detach().cpu() if isinstance(given, torch.Tensor) else given)
-        return array.reshape(len(array), -1), None, name
-    data = load_data(given, domain="vectors")
-    ids = list(data.ids)
-    counted = ids == [str(i) for i in range(len(ids))]
-    return data.x, None if counted else ids, Path(given).stem if isinstance(given, str | Path) else name
+    return told
 
 
 def _matched(a: Ids, b: Ids, n: int, m: int, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:

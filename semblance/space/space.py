@@ -23,6 +23,8 @@ from torch import nn
 from semblance.analysis.comparison import Comparison
 from semblance.analysis.explanation import Explanation
 from semblance.analysis.judge import judge
+from semblance.analysis.layers import LayerComparison
+from semblance.analysis.liked import LikedUnits
 from semblance.data.dataset import ArrayDataset
 from semblance.data.images import thumbnail
 from semblance.data.load import load as load_data
@@ -420,7 +422,7 @@ class Space:
         return picture.plot(self, colour, where, method, pictures, most, seed, progress)
 
     @watched
-    def compare(self, other: Any, **settings: Any) -> Comparison:
+    def compare(self, other: Any, **settings: Any) -> Comparison | LayerComparison | LikedUnits:
         """How far this space and another representation of its items agree (`semblance.compare`)."""
         from semblance.space.compare import compare  # it opens spaces itself
 
