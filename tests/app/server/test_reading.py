@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from semblance.app.server import derived, projection
+from semblance.app.server.facets import between
 from semblance.memory.store import Store
 from semblance.space.space import Space
 from tests.app.server.conftest import framed, make, picture
@@ -55,6 +56,16 @@ def test_ids_and_columns_stand_in_the_order_of_the_rows(client, folder):
     _, truths = framed(client.get(f"{ZOO}/column/blurred").content)
     assert truths.tolist() == [int(b) for b in table["blurred"].to_pylist()]
     assert client.get(f"{ZOO}/column/boxes").status_code == 422
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 0), (3, 9), (0, 19), (0, 20), (-7, 93), (1, 1797), (0, 10**7)])
+def test_bins_of_whole_numbers_hold_as_many_each_so_that_even_counts_look_even(low, high):
+    edges = between(float(low), float(high), 20, whole=True)
+    widths = np.diff(edges)
+    assert len(widths) <= 20 and (widths == widths[0]).all() and widths[0] == int(widths[0])
+    assert edges[0] == low and edges[-2] <= high < edges[-1]
+    counts = np.histogram(np.arange(low, min(high, low + 10**5) + 1), edges)[0]
+    assert high > 10**5 or (counts[:-1] == counts[0]).all()
 
 
 def test_ids_that_are_no_numbers_come_as_a_list(tmp_path, open_client):
