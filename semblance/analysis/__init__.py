@@ -5,11 +5,15 @@ agreement.py     whether groups found without labels are the labels
 attribution.py   a similarity of pooled maps as a sum over pairs of their cells
 autoencoder.py   a small denoising autoencoder of rows
 backward_rules.py what a ReLU lets pass on the way back: gradient, deconvnet, guided
+cart_pole.py     pole balancing for many policies at once, and evolution strategies
 channel_axes.py which tensors of a network share an axis of channels, read off its trace
 channels.py      a network with its channels permuted, merged, split or thinned
 collapse.py      whether labelled embeddings have come to one point a class, and in which frame these stand
+cutout.py        an object's outline from a saliency map, by colours and the cheapest cut
 comparison.py    how far two representations agree, by every measure, with intervals and beside chance
 convergence.py   whether several networks learned the same units, and if not, the same subspaces
+deconvnet.py     an activation carried back to pixels, and what changes when pixels do
+degenerate.py    whether an embedding has lost what an embedding is for, in one line with a remedy
 experts.py       whom a mixture of experts believes, and whether it is right to
 explain.py       why two items are near: the table by which a domain joins
 explain_graph.py two nodes, by features and edges
@@ -28,6 +32,7 @@ graph_spectrum.py what a filter does to a graph's frequencies, and the weights o
 hsic.py          centred kernel alignment without a matrix of items by items
 hyperedge_spread.py how far apart the members of a hyperedge are embedded
 intervals.py     how sure a mean is, and whether one row of a table is really above another
+intrinsic_dimension.py in how many random directions a network has to be trained
 judge.py         what an embedding is worth, in numbers with intervals, beside the raw input's
 label_curve.py   accuracy against labels per class, from one start and from another, as a report
 latent_dynamics.py  where codes come to rest when encoder and decoder are applied in turn
@@ -40,14 +45,17 @@ merging.py       how many features of a layer are its own, by joining equal ones
 permutation_law.py what chance makes of an alignment, over all orders and without a draw
 placement.py     where among the layers of a network a recorded population stands
 probes.py        what a linear map reads from frozen embeddings
+projections.py   a few numbers as a direction in a space of very many, by a seed
 recommendation.py whether the items a user turns to next stand first
 receptive_field.py how far a network on a graph looks, and what becomes of its nodes there
 retrieval.py     whether units of one label stand first when all others are ranked by similarity
 saliency.py      what in the input answers for a number: gradients, integrals, occlusion, class images
 similarity.py    how much two representations share: CKA, SVCCA, PWCCA, Procrustes, RSA, neighbours
 sparse_maps.py   what one unit says, said by few units of another network
+subspace.py      a network trained along a few random directions
 translated.py    whether items known on two sides find their counterparts
 unconstrained_features.py what the last linear layers come to when features are free, by class size
+units.py         what a channel stands for, and what becomes of the work without it
 uniformity.py    how an embedding uses its sphere, without labels
 """
 
@@ -60,6 +68,21 @@ __getattr__, __dir__, __all__ = lazy(
         "Explanation": "explanation",
         "Parts": "explanation",
         "faithfulness_curve": "faithfulness:curve",
+        "gradient": "saliency",
+        "integrated": "saliency",
+        "occluded": "saliency",
+        "class_model": "saliency",
+        "backward_rule": "backward_rules",
+        "cut_out": "cutout",
+        "reconstruction": "deconvnet",
+        "receptive_field": "deconvnet",
+        "correspondence": "deconvnet",
+        "dissect": "units",
+        "edited": "units",
+        "Dissection": "units",
+        "pooled_cells": "attribution",
+        "pair_matrix": "attribution",
+        "similarity_maps": "attribution",
         "match_units": "matching",
         "convergence": "convergence",
         "layer_comparison": "layers",
@@ -125,5 +148,11 @@ __getattr__, __dir__, __all__ = lazy(
         "neural_collapse": "collapse",
         "Collapse": "collapse",
         "foretold": "unconstrained_features",
+        "degenerate": "degenerate",
+        "projection": "projections",
+        "Subspace": "subspace",
+        "train_within": "subspace",
+        "intrinsic_dimension": "intrinsic_dimension",
+        "IntrinsicDimension": "intrinsic_dimension",
     },
 )

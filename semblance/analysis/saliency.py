@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -143,12 +142,6 @@ def over_crops(target: Target, x: Tensor, crop: int, rule: str = "gradient") -> 
         total[:, top : top + crop, left : left + crop] += (straight + mirrored) / 2
         seen[top : top + crop, left : left + crop] += 1
     return total / seen.clamp_min(1)
-
-
-def box(w: np.ndarray, quantile: float = 0.95) -> tuple[int, int, int, int]:
-    """[H, W] -> top, left, bottom, right (the last two one beyond) of what lies above this quantile."""
-    rows, columns = np.nonzero(w >= np.quantile(w, quantile))
-    return int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1
 
 
 def upsampled(cell_values: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:

@@ -14,7 +14,7 @@ these orders, and none needs a loop over items or a cube [N, N, N].
     active      only triples with b < a + margin are kept: those that a hinge of this margin sees
 
 a is the distance of anchor and positive, b that of anchor and negative. Items without a label (-1) are in no triple, nor
-are anchors without a positive or a negative.
+are anchors without a positive or a negative. Where an item may have several classes, alike are items that share one.
 """
 
 from __future__ import annotations
@@ -50,13 +50,16 @@ class Mining:
             raise SemblanceError(f"margin is {self.margin}, but no triple is worth looking at then: give more than 0")
 
     def __call__(self, distances: Tensor, labels: Tensor, generator: torch.Generator | None = None) -> Triple:
-        """[N, N] from row to column and labels [N] -> positions of anchors, positives and negatives, [T] each.
+        """[N, N] from row to column, labels [N] or bool [N, K] -> positions of anchors, positives and negatives, [T] each.
 
         Chance comes from the generator, without one from torch's, which the loop sets anew at every step.
         """
         d = distances.detach()
-        known = labels >= 0
-        alike = labels[:, None] == labels
+        if labels.ndim == 2:
+            known, member = labels.any(1), labels.to(d.dtype)
+            alike = member @ member.T > 0
+        else:
+            known, alike = labels >= 0, labels[:, None] == labels
         near = _Ranked(-d, alike & known & ~torch.eye(len(d), dtype=torch.bool, device=d.device))
         far = _Ranked(d, ~alike & known & known[:, None])
         both = (near.count > 0) & (far.count > 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +9,6 @@ from torch import nn
 
 from semblance.analysis.backward_rules import RULES, backward_rule
 from semblance.analysis.saliency import (
-    box,
     cells,
     class_model,
     gradient,
@@ -127,12 +125,6 @@ def test_crops_are_put_back_where_they_were():
     assert over_crops(lambda x: x.sum((1, 2, 3)), torch.zeros(1, 1, 10, 10), 8).allclose(torch.ones(10, 10))
     with pytest.raises(SemblanceError, match="crop is 11"):
         over_crops(lambda x: x.sum((1, 2, 3)), torch.zeros(1, 1, 10, 10), 11)
-
-
-def test_a_box_holds_the_largest():
-    w = np.zeros((10, 10))
-    w[3:5, 6:9] = 1
-    assert box(w, 0.95) == (3, 6, 5, 9)
 
 
 def test_what_cannot_be_done_is_said():
