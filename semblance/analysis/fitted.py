@@ -1,4 +1,4 @@
-"""Fitted: a module brought to a small loss by AdamW over random batches, as analyses do that train for themselves.
+"""Fitted: a module brought to a small loss by Adam over random batches, as analyses do that train for themselves.
 
 The steps are counted, batches are drawn with replacement by seed, and the module is left in evaluation mode. What has data
 sets, epochs, schedules and checkpoints goes through the one loop (`learning`).
@@ -24,11 +24,14 @@ def fitted(
     batch: int = 64,
     lr: float = 1e-3,
     decay: float = 0.0,
+    decoupled: bool = True,
 ) -> nn.Module:
-    """The network after so many steps. loss: positions [batch] of items -> scalar."""
+    """The network after so many steps. loss: positions [batch] of items -> scalar. decoupled: weights decay beside the
+    gradient (AdamW), or as decay / 2 |weights|^2 in the loss (Adam)."""
     if items < 1 or steps < 0:
         raise SemblanceError(f"{items} items cannot be fitted in {steps} steps: give one item or more, steps from 0")
-    optimiser = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=decay)
+    kind = torch.optim.AdamW if decoupled else torch.optim.Adam
+    optimiser = kind(net.parameters(), lr=lr, weight_decay=decay)
     order = torch_chance(seed, ORDER)
     net.train()
     for _ in range(steps):

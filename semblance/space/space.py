@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from semblance.analysis.comparison import Comparison
+from semblance.analysis.degenerate import degenerate
 from semblance.analysis.explanation import Explanation
 from semblance.analysis.judge import judge
 from semblance.analysis.layers import LayerComparison
@@ -440,7 +441,8 @@ class Space:
         """How good the space is: {"metrics": {name: {value, low, high, baseline}}, "notes": [...]}.
 
         Gallery: split `train`; queries: split `test`. The baseline is the raw input, read again from the data's source;
-        where that is gone, baselines and what needs second views are null, and a note says so.
+        where that is gone, baselines and what needs second views are null, and a note says so; another where the
+        embeddings are degenerate, with the usual remedy.
         """
         table = self.store.attributes()
         split = np.array(table.column("split").to_pylist())
@@ -479,6 +481,10 @@ class Space:
             raw_views=raw_views,
             geometry=self.geometry.name,
         )
+        rank = metrics["effective_rank"]["value"]
+        classes = labels[test] if labels is not None and self.manifest.get("labels") == "class" else None
+        fault = degenerate(z[test], classes, rank, self.geometry.name)
+        notes += [fault] if fault else []
         if progress is not None:
             progress(1, 1, "judging")
         return show.Evaluation(metrics=metrics, notes=notes)
