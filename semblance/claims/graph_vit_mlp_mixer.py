@@ -84,8 +84,7 @@ def graph_vit_mlp_mixer(run: Run) -> None:
     run.report("CSL accuracy, GIN without encodings", [found for found, _ in plain])
     run.report("CSL, largest difference between outputs of that GIN", max(apart(m, folds[0]) for _, m in plain))
     told = [
-        of_graphs(with_walks(d), gin(epochs=FITTED["epochs"], batch=8), s)[0]
-        for s, d in zip(seeds, folds, strict=True)
+        of_graphs(with_walks(d), gin(epochs=FITTED["epochs"], batch=8), s)[0] for s, d in zip(seeds, folds, strict=True)
     ]
     run.baseline("CSL accuracy, GIN with the same encodings", told)
 
