@@ -49,6 +49,7 @@ graph_walk_contrast.py  nodes find those that they meet on walks: walk-contrast
 graph_walks.py   who is met near whom, as a vector for every node: deepwalk, node2vec, fastrp, graphlet-orbits
 hopfield.py      retrieval of stored patterns as an encoder: bags, words with motifs, small tables
 known_answers.py  networks analysed, made-up ones whose answer is known: feature-complexity, latent-dynamics
+landscape.py     the loss around a point, where the answer is known: intrinsic-dimension
 memory.py        a frozen encoder, and a space whose stored items vote
 neighbours.py    nearest neighbours beside a trained classifier
 plugged.py       recipes of other packages, by entry points
