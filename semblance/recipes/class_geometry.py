@@ -21,8 +21,8 @@ def neural_collapse(
     most: int = 1000,
     least: int = 10,
     layers: int = 1,
-    decay: float = 0.01,
-    feature_decay: float = 0.01,
+    decay: float = 0.003,
+    feature_decay: float = 0.003,
 ) -> Recipe:
     """semblance reproduce neural-collapse    # lengths of rows and class means by class size; small classes vanish"""
     counts = np.geomspace(most, least, classes).round().astype(int)
