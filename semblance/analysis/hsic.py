@@ -16,6 +16,7 @@ Selection via Dependence Maximization" (unbiased); Nguyen et al. 2021 "Do Wide a
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -69,6 +70,7 @@ class Side:
     def _raw(self) -> Iterator[Tensor]:
         for first in range(0, self.n, CHUNK):
             yield torch.from_numpy(np.ascontiguousarray(self.x[first : first + CHUNK])).to(self.dtype)
+            give_back_pages(self.x)
 
     def chunks(self) -> Iterator[Tensor]:
         """[<= CHUNK, p] centred rows, in order; a side of one chunk is kept."""
@@ -85,6 +87,13 @@ class Side:
             torch.sub(rows, mean, out=into)
             torch.sum(into.square(), 1, out=own)
         return centred, lengths
+
+
+def give_back_pages(x: Any) -> None:
+    """Of an array that is a file mapped for reading: what was read of it leaves memory, where the system can be told."""
+    mapped = getattr(x, "_mmap", None) if getattr(x, "mode", None) == "r" else None
+    if hasattr(mapped, "madvise") and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def inner(a: Side, b: Side) -> float:

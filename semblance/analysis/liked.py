@@ -1,7 +1,8 @@
 """What matched units like: the items that move a unit most, beside those of its partner in another network.
 
 A number says that two units correlate; the pictures say on what. Pairs are spread from the best matched to the worst, so
-that both are seen. Reference: Li et al. 2015 (arXiv:1511.07543).
+that both are seen. Units that go together over all items may still differ in their extremes: `shared` tells of the tenth
+of the items that either likes most. Reference: Li et al. 2015 (arXiv:1511.07543).
 """
 
 from __future__ import annotations
@@ -24,22 +25,20 @@ SIDE = 48
 @dataclass(frozen=True)
 class LikedUnits:
     """The report: a matching, and of some of its pairs what either unit likes. pairs: int [k] units of the first; liked:
-    int [2, k, top] rows of items; ids: of all items; pictures: uint8 [H, W, 3] by row, where items are pictures."""
+    int [2, k, top] rows of items; shared: [k], of the tenth of the items that the unit likes most the share that its
+    partner's tenth holds, too; ids: of all items; pictures: uint8 [H, W, 3] by row, where items are pictures."""
 
     names: tuple[str, str]
     matching: UnitMatching
     pairs: np.ndarray
     liked: np.ndarray
+    shared: np.ndarray
     ids: Sequence[str]
     pictures: dict[int, np.ndarray]
     notes: tuple[str, ...] = field(default=())
 
     def __str__(self) -> str:
         return f"{self.names[0]} and {self.names[1]}: {self.matching}"
-
-    def shared(self) -> np.ndarray:
-        """[k]: the share of either unit's top items that are the other's, too."""
-        return np.array([len(set(a) & set(b)) / len(a) for a, b in zip(*self.liked.tolist(), strict=True)])
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a pair that is shown."""
@@ -53,7 +52,7 @@ class LikedUnits:
                 "likes": ", ".join(self.ids[row] for row in self.liked[0, k]),
                 "partner_likes": ", ".join(self.ids[row] for row in self.liked[1, k]),
             }
-            for k, (unit, share) in enumerate(zip(self.pairs, self.shared(), strict=True))
+            for k, (unit, share) in enumerate(zip(self.pairs, self.shared, strict=True))
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -141,8 +140,10 @@ def liked_units(
     chosen = order[np.unique(np.linspace(0, len(order) - 1, min(pairs, len(order))).round().astype(int))]
     top = min(top, len(x))
     partners = found.matched[chosen]
-    liked = np.stack([np.argsort(-side, 0, kind="stable")[:top].T for side in (x[:, chosen], y[:, partners])])
+    order_of = [np.argsort(-side, 0, kind="stable").T for side in (x[:, chosen], y[:, partners])]  # [k, n]
+    liked, tenth = np.stack([side[:, :top] for side in order_of]), max(1, len(x) // 10)
+    shared = [np.intersect1d(a[:tenth], b[:tenth]).size / tenth for a, b in zip(*order_of, strict=True)]
     seen = {int(row): picture(int(row)) for row in np.unique(liked)}
     named = [str(row) for row in range(len(x))] if ids is None else ids
     shown = {row: image for row, image in seen.items() if image is not None}
-    return LikedUnits(names, found, chosen, liked, named, shown)
+    return LikedUnits(names, found, chosen, liked, np.array(shared), named, shown)

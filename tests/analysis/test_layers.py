@@ -90,11 +90,11 @@ def test_matched_units_like_the_same_items() -> None:
     order = RNG.permutation(8)
     found = liked_units(x, x[:, order] + 1e-3 * RNG.normal(size=x.shape), pairs=4, top=5)
     np.testing.assert_array_equal(order[found.matching.matched], np.arange(8))
-    assert (found.shared() >= 0.8).all()
+    assert (found.shared >= 0.8).all()
     for k, unit in enumerate(found.pairs):
         assert set(found.liked[0, k]) == set(np.argsort(-x[:, unit])[:5])
     mixed = liked_units(x, RNG.permutation(x), pairs=4, top=5)
-    assert mixed.shared().mean() < 0.4
+    assert mixed.shared.mean() < 0.4
     check_report(found)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -221,3 +224,27 @@ def test_what_misleads_is_noted() -> None:
 
 def test_tensors_are_taken_as_they_are() -> None:
     assert cka(torch.from_numpy(X).requires_grad_(), torch.from_numpy(Y)) == pytest.approx(cka(X, Y))
+
+
+def test_a_mapped_file_is_read_without_staying_in_memory(tmp_path: Path) -> None:
+    """160 MB on either side: the peak grows by chunks, not by files."""
+    program = f"""
+import resource, sys
+import numpy as np
+from semblance.analysis.hsic import cka
+x = np.lib.format.open_memmap({str(tmp_path / "x.npy")!r}, "r")
+cka(x[:20_000], x[:20_000, :64])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(cka(x, x[:, ::-1]), (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10)
+"""
+    rng = np.random.default_rng(0)
+    with open(tmp_path / "x.npy", "wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (160_000, 256)}
+        np.lib.format.write_array_header_1_0(file, header)
+        some = rng.normal(size=(20_000, 256)).astype(np.float32).tobytes()
+        for _ in range(8):
+            file.write(some)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    value, grown = map(float, done.stdout.split())
+    assert value == pytest.approx(1, abs=1e-6)  # the same columns in another order
+    assert grown < 100
