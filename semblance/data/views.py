@@ -58,6 +58,7 @@ class Views:
     of greyscale. pivot: the value that contrast leaves as it is (0 keeps a black ground black). blur: probability of a
     Gaussian blur of deviation 0.1 to 2 at 224 pixels, in proportion at others. border: what is seen outside the
     picture.
+    shrink: the view has this many times fewer pixels on a side, each the mean of a square (small crops).
     One-channel pictures know no saturation, hue or grey; pictures with neither 1 nor 3 channels keep their colours.
     """
 
@@ -77,10 +78,13 @@ class Views:
     pivot: float = 0.5
     blur: float = 0.0
     border: str = "edge"
+    shrink: int = 1
 
     def __post_init__(self) -> None:
         if self.border not in BORDERS:
             raise unknown("border", self.border, BORDERS)
+        if self.shrink < 1:
+            raise SemblanceError(f"shrink is {self.shrink}, but views are made smaller by it: give 1 or more")
         if self.count < 1:
             raise SemblanceError(f"count is {self.count}, but an item needs at least one view: give 1 or more")
         for name in ("scale", "ratio", "zoom"):
@@ -117,7 +121,14 @@ class Views:
             raise SemblanceError(
                 f"views show pictures anew, but these units have shape {tuple(x.shape[1:])}: use a recipe without views"
             )
-        return apply(x, self.draw(len(x), tuple(x.shape[1:]), generator), prepare, self.border).to(dtype)
+        return self.show(x, self.draw(len(x), tuple(x.shape[1:]), generator), prepare).to(dtype)
+
+    def show(self, x: Tensor, maps: Maps, prepare: Prepare) -> Tensor:
+        """The pictures as these maps show them, in the size of views."""
+        seen = apply(x, maps, prepare, self.border)
+        if self.shrink == 1:
+            return seen
+        return F.avg_pool2d(seen, self.shrink).contiguous(memory_format=torch.channels_last)
 
     def _coordinates(self, n: int, height: int, width: int, generator: torch.Generator) -> Tensor:
         """-> [n, 2, 3]: crop and flip, then turn, zoom and shift about the crop's centre."""
@@ -184,6 +195,49 @@ class ByShape:
         return self.choose(tuple(x.shape[1:]))(x, generator, prepare, dtype)
 
 
+@dataclass(frozen=True)
+class Several:
+    """Views of different kinds, one of each: two large crops and small ones, or one strongly and one weakly changed.
+
+    nested: every view but the first is drawn within what the first one shows of the picture (a crop inside a crop), its
+    colours from the picture itself. turned: handed on in reverse order, the crop inside first.
+    """
+
+    each: tuple[Views | ByShape, ...]
+    nested: bool = False
+    turned: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many views an item has."""
+        return len(self.each)
+
+    def all(self, x: Tensor, generators: list[torch.Generator], prepare: Prepare) -> list[Tensor]:
+        """x as stored, uint8 [n, C, H, W], and chance for every view -> the views, [n, C, h, w] each."""
+        item = tuple(x.shape[1:])
+        kinds = [kind.choose(item) if isinstance(kind, ByShape) else kind for kind in self.each]
+        maps = [kind.draw(len(x), item, chance) for kind, chance in zip(kinds, generators, strict=True)]
+        if self.nested:
+            maps = [
+                maps[0],
+                *(inner._replace(coordinates=inside(maps[0].coordinates, inner.coordinates)) for inner in maps[1:]),
+            ]
+        views = [kind.show(x, drawn, prepare) for kind, drawn in zip(kinds, maps, strict=True)]
+        return views[::-1] if self.turned else views
+
+    def __call__(
+        self, x: Tensor, generator: torch.Generator, prepare: Prepare, dtype: torch.dtype = torch.float32
+    ) -> Tensor:
+        """One view, of the first kind."""
+        return self.each[0](x, generator, prepare, dtype)
+
+
+def inside(outer: Tensor, inner: Tensor) -> Tensor:
+    """Maps of coordinates [n, 2, 3] -> that of a view (inner) of a view (outer) of the picture."""
+    linear, shift = outer[:, :, :2], outer[:, :, 2:]
+    return torch.cat([linear @ inner[:, :, :2], linear @ inner[:, :, 2:] + shift], 2)
+
+
 def apply(x: Tensor, maps: Maps, prepare: Prepare, border: str = "edge") -> Tensor:
     """The pictures as these maps show them: uint8 [n, C, H, W] -> float32 [n, C, H, W], channels_last memory."""
     from semblance.data.warp import warp  # numba takes half a second to import and is not needed to draw
@@ -244,7 +298,9 @@ def two_crops(count: int = 2) -> ByShape:
     return ByShape(lambda item: replace(default_views(item), count=count), count)
 
 
-def views_picture(dataset: Dataset, views: Views | ByShape, seed: int = 0, items: int = 10, columns: int = 6) -> Any:
+def views_picture(
+    dataset: Dataset, views: Views | ByShape | Several, seed: int = 0, items: int = 10, columns: int = 6
+) -> Any:
     """A matplotlib figure: `items` pictures, each followed by views of it, drawn with this seed."""
     from matplotlib.figure import Figure
 
@@ -254,7 +310,12 @@ def views_picture(dataset: Dataset, views: Views | ByShape, seed: int = 0, items
     x = torch.from_numpy(np.ascontiguousarray(dataset.read(rows)["x"]))
     prepare = Prepare(Shape("images", tuple(x.shape[1:]), 0, len(x)), standardise=False)
     generator = torch.Generator().manual_seed(seed)
-    shown = [prepare(x), *(views(x, generator, prepare) for _ in range(columns))]
+    if isinstance(views, Several):
+        rounds = max(1, columns // views.count)
+        drawn = [view for _ in range(rounds) for view in views.all(x, [generator] * views.count, prepare)]
+    else:
+        drawn = [views(x, generator, prepare) for _ in range(columns)]
+    shown = [prepare(x), *drawn]
     figure = Figure(figsize=(1.1 * len(shown), 1.1 * len(x)), layout="constrained")
     grid = figure.subplots(len(x), len(shown), squeeze=False)
     for column, pictures in enumerate(shown):

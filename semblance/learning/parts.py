@@ -115,10 +115,12 @@ class Feed:
                 ready["x"] = self._prepared(x)
             return ready
         x = torch.from_numpy(np.ascontiguousarray(x))
-        drawn = [
-            self.views(x, torch_chance(seed, VIEWS, epoch, step, view), self.prepare).to(self.device)
-            for view in range(self.views.count)
-        ]
+        chances = [torch_chance(seed, VIEWS, epoch, step, view) for view in range(self.views.count)]
+        if hasattr(self.views, "all"):  # views of different kinds, or one within another
+            drawn = self.views.all(x, chances, self.prepare)
+        else:
+            drawn = [self.views(x, each, self.prepare) for each in chances]
+        drawn = [view.to(self.device) for view in drawn]
         ready["x"], ready["views"] = drawn[0], [{"x": view} for view in drawn]
         return ready
 

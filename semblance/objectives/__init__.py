@@ -6,6 +6,7 @@ branches.py          several views of an item, one to be told from another in fe
 candidates.py        among whom a row of the contrast core finds its neighbours
 classify.py          cross-entropy of the network's own head
 clusters.py          points, a few codes, and an assignment of the one to the other
+codes.py             what a view says of itself as a distribution over learned directions
 contrast.py          bring neighbours together, by matching two neighbour distributions
 contrast_table.py    published methods as (p, kernel of q, candidates), after I-Con's
 distil/              a student learns what a teacher answers
@@ -21,6 +22,8 @@ lift.py              a loss of embeddings becomes an objective of items or of vi
 likelihood.py        an encoder that says how likely a unit is shall find the training units likely
 links.py             what is related shall score higher than what is not
 log_sums.py          logarithms of sums of exponentials of products, without the matrix of products
+masked_branches.py   views with hidden patches, rebuilt from the patches that are seen
+masks.py             which tokens of a picture are hidden, and which are seen
 mined.py             a triplet loss over what a rule finds among the embeddings of a batch
 mixture.py           the losses of several experts, weighed by how much each counts for a unit
 neighbours.py        who is near whom in the data
@@ -35,6 +38,7 @@ regress.py           squared error of predicted numbers
 set_links.py         sets that met shall score higher, at the moment when they did, than sets that did not
 streamed.py          contrast of many rows, without a matrix of rows by candidates
 summaries.py         a node goes with what sums up its graph, one of shuffled features does not
+teachers.py          views ask, and other networks' answers to other views are the targets
 triplets.py          an anchor is to be nearer to its like than to its unlike
 walk_contrast.py     a node shall find those that it meets on walks
 turned.py            the identity, whose gradient points the other way
@@ -74,6 +78,8 @@ __getattr__, __dir__, __all__ = lazy(
         "Penalised": "penalised",
         "Pretext": "pretext",
         "Change": "pretext",
+        "Teachers": "teachers",
+        "MaskedBranches": "masked_branches",
         "SquaredError": "regress",
         "Triplets": "triplets",
         "Mined": "mined",

@@ -50,6 +50,7 @@ graph_walks.py   who is met near whom, as a vector for every node: deepwalk, nod
 hopfield.py      retrieval of stored patterns as an encoder: bags, words with motifs, small tables
 known_answers.py  networks analysed, made-up ones whose answer is known: feature-complexity, latent-dynamics
 landscape.py     the loss around a point, where the answer is known: intrinsic-dimension
+masked.py        a few patches are seen and the rest rebuilt: mae, macrl, cropmae
 memory.py        a frozen encoder, and a space whose stored items vote
 neighbours.py    nearest neighbours beside a trained classifier
 plugged.py       recipes of other packages, by entry points
@@ -61,6 +62,7 @@ representations.py what digit nets have in common: convergent-learning, cortex-c
 registry.py      `@recipe`, the table that is read without torch, settings and their check
 rows.py          a row of the table of recipes, and tables on disk
 supervised.py    a backbone, a linear head, cross-entropy
+teachers.py      a view asks, slow copies or balanced codes answer: moco, tribyol, swav, dino, vicreg, barlow-twins
 texts.py         one encoder reads every text: sentence-bert, simcse
 theory.py        recipes without data: a report computed from an equation
 translation.py   codes relative to training items, so that fits can be compared: relative; vec2vec as a report

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from semblance.data.dataset import Shape
+from semblance.encoders.vision.patches import patches_of
 from semblance.encoders.vision.stagenet import on_images
+from semblance.errors import SemblanceError
 
 # Items an epoch shows at least: a set of some hundred items gets as many steps as one of some thousand.
 LEAST = 4096
@@ -17,7 +19,7 @@ SMALL = ("small", "half")
 
 
 def backbone_of(backbone: str, width: int = 0, **axes: object) -> Callable[[Shape], nn.Module]:
-    """The named row of the stage net for the data's pictures; `width` 0 leaves its own.
+    """The named row of the stage net for the data's pictures, or `patches`, a transformer; `width` 0 leaves its own.
 
     The small net's first stage keeps the size of pictures under 16 pixels: halved thrice, 8 by 8 would leave one place.
     """
@@ -26,6 +28,12 @@ def backbone_of(backbone: str, width: int = 0, **axes: object) -> Callable[[Shap
         given: dict[str, object] = dict(axes)
         if width:
             given["width"] = width
+        if backbone == "patches":
+            if "dim" in given:
+                raise SemblanceError(
+                    "the transformer on patches has the width of its tokens: set width, or take a stage net"
+                )
+            return patches_of(**given)(shape)  # type: ignore[arg-type]
         if backbone in SMALL and min(shape.item[1:], default=16) < 16:
             given.setdefault("strides", (1, 2, 2, 1))
         return on_images(backbone, **given)(shape)

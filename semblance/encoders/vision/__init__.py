@@ -4,6 +4,7 @@ blocks.py        a few convolutions and the way around them
 convert.py       pretrained ResNets of torchvision and timm as stage nets
 fused_norm.py    the compiled passes behind `norm.py` for bfloat16 activations
 norm.py          batch norm with an optional shortcut and an optional ReLU
+patches.py       a picture as a row of small squares, each a token of a transformer
 rows.py          every classical backbone as one row of a table, read by `stagenet`
 stagenet.py      a stem, stages of equal blocks that halve the image and widen the channels, and a read-out
 """
@@ -13,6 +14,7 @@ from semblance.lazy import lazy
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "Patches": "patches",
         "StageNet": "stagenet",
         "stage_net": "stagenet",
         "on_images": "stagenet",
