@@ -62,12 +62,12 @@ class Subspace:
         return {name: part.view(shape) for name, part, shape in zip(self.names, parts, self.shapes, strict=True)}
 
     def at(self, t: Tensor) -> nn.Module:
-        """The network at t [d], an ordinary module in evaluation mode."""
+        """The network at t [d] (float16 numbers will do), an ordinary module in evaluation mode."""
         if t.shape != (self.dim,):
             raise SemblanceError(f"a point of this subspace has {self.dim} numbers, not shape {list(t.shape)}")
         made = drawn_module(self.make, self.seed)
         with torch.no_grad():
-            values = self.parameters(self.start + self.project(t))
+            values = self.parameters(self.start + self.project(t.float()))
         made.load_state_dict(values, strict=False)
         return made.eval()
 
@@ -112,7 +112,7 @@ def _applied(space: Subspace, theta: Tensor, buffers: dict[str, Tensor]) -> Appl
 
 
 def save(space: Subspace, t: Tensor, path: str | Path) -> None:
-    """A seed, a kind and d numbers: the network, given how it is made."""
+    """A seed, a kind and d numbers (half the bytes as `t.half()`): the network, given how it is made."""
     meta = {"kind": space.kind, "seed": str(space.seed), "size": str(space.size)}
     save_file({"t": t.contiguous()}, str(path), meta)
 

@@ -126,6 +126,11 @@ def test_a_solution_is_kept_as_a_seed_and_its_numbers(tmp_path):
     assert (tmp_path / "net.safetensors").stat().st_size < 2000 < 4 * space.size
     again = restored(tmp_path / "net.safetensors", big)
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), space.at(t).parameters(), strict=True))
+    save(space, t.half(), tmp_path / "half.safetensors")
+    assert (tmp_path / "half.safetensors").stat().st_size <= (tmp_path / "net.safetensors").stat().st_size - 300
+    nearly = restored(tmp_path / "half.safetensors", big)
+    for a, b in zip(nearly.parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0.01)
     with pytest.raises(SemblanceError, match="42404 parameters, and this one has 136"):
         restored(tmp_path / "net.safetensors", small)
     with pytest.raises(SemblanceError, match="no file"):
