@@ -1,7 +1,7 @@
 """Units matched with units, and layers with layers, one thread.
 
-2,048 units of either of two nets, correlated over 3,000 items, matched one to one. 12 layers of 512 features against 12, over
-2,000 items: every layer read once, beside every pair on its own.
+2,048 units of either of two nets, correlated over 3,000 items, matched one to one. 12 layers of 512 features against as
+many, over 2,000 items: every layer read once, beside every pair on its own.
 """
 
 import sys
