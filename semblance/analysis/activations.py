@@ -45,13 +45,17 @@ def activations(
 ) -> dict[str, np.ndarray]:
     """Batches are what the module is called on: a tensor, a tuple of arguments whose first counts (inputs, labels), or a
     mapping of keywords; `call` runs the module on a batch where it wants something else. unit: flat [n, everything]; mean
-    [n, channels], over positions; position [n positions, channels].
+    [n, channels], over positions; position [n positions, channels]. Of layers that only a pattern names, those that are
+    never called (lists of layers) or give no tensor of a row an item are left out.
     """
     if unit not in UNITS:
         raise unknown("unit", unit, UNITS)
-    names, parts = layers_named(module, layers), dict[str, list[np.ndarray]]()
+    names, parts = layers_named(module, layers), dict[str, list[np.ndarray | None]]()
     held = dict(module.named_modules())
-    hooks = [held[name].register_forward_hook(partial(_keep, parts.setdefault(name, []), name, unit)) for name in names]
+    hooks = [
+        held[name].register_forward_hook(partial(_keep, parts.setdefault(name, []), name, unit, name in layers))
+        for name in names
+    ]
     was = module.training
     module.eval()
     try:
@@ -66,17 +70,24 @@ def activations(
         module.train(was)
         for hook in hooks:
             hook.remove()
-    silent = [name for name in names if not parts[name]]
-    if silent:
+    silent = [name for name in names if not parts[name] and name in layers]
+    found = {name: [part for part in parts[name] if part is not None] for name in names}
+    found = {name: kept for name, kept in found.items() if kept and len(kept) == len(parts[name])}
+    if silent or not found:
         raise SemblanceError(
-            f"the layer {silent[0]} was never called: name one that the inputs pass, and give one batch or more"
+            f"the layer {(silent or names)[0]} was never called: name one that the inputs pass, and give one batch or more"
         )
-    return {name: np.concatenate(parts[name]) for name in names}
+    return {name: np.concatenate(kept) for name, kept in found.items()}
 
 
-def _keep(parts: list[np.ndarray], name: str, unit: str, _: nn.Module, __: Any, output: Any) -> None:
+def _keep(
+    parts: list[np.ndarray | None], name: str, unit: str, named: bool, _: nn.Module, __: Any, output: Any
+) -> None:
     output = output[0] if isinstance(output, tuple | list) else output
     if not isinstance(output, Tensor) or output.ndim < 2:
+        if not named:
+            parts.append(None)
+            return
         raise SemblanceError(
             f"the layer {name} gives {type(output).__name__}, not a tensor of a row an item: name another"
         )

@@ -13,6 +13,7 @@ A side is read only when the items are known that both have, and only as many as
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -131,17 +132,23 @@ def _of_model(model: Model, dataset: Loaded, name: str, asked: list[str] | None,
     layers = layers_named(network, asked)
 
     def read(rows: np.ndarray) -> Arrays:
-        found = activations(network, model.batches(dataset, rows), layers, unit, call=network)
-        return {layer: x if len(x) == len(rows) else _at(x, rows, layer, len(dataset)) for layer, x in found.items()}
+        found = activations(network, model.batches(dataset, rows), asked, unit, call=network)
+        placed = {layer: _at(x, rows, len(dataset)) for layer, x in found.items()}
+        odd = [layer for layer, x in placed.items() if x is None]
+        if odd and (odd[0] in asked or len(odd) == len(placed)):
+            raise SemblanceError(
+                f"the layer {odd[0]} gives {len(found[odd[0]])} rows for {len(rows)} units: name one with a row a unit"
+            )
+        return {layer: x for layer, x in placed.items() if x is not None}
 
     return Side(name, len(ids), ids, tuple(layers), read, True, picture)
 
 
-def _at(x: np.ndarray, rows: np.ndarray, layer: str, units: int) -> np.ndarray:
-    """A layer that a whole structure passed at once (a graph's nodes), at these units."""
-    if len(x) != units:
-        raise SemblanceError(f"the layer {layer} gives {len(x)} rows for {units} units: name one with a row a unit")
-    return np.asarray(x[rows])
+def _at(x: np.ndarray, rows: np.ndarray, units: int) -> np.ndarray | None:
+    """A layer's rows at these units, which it was shown alone, or among all (a graph's nodes); else None."""
+    if len(x) == len(rows):
+        return x
+    return np.asarray(x[rows]) if len(x) == units else None
 
 
 def _of_module(module: torch.nn.Module, batches: Iterable[Any], name: str, asked: list[str] | None, unit: str) -> Side:
@@ -151,6 +158,11 @@ def _of_module(module: torch.nn.Module, batches: Iterable[Any], name: str, asked
             + ", ".join(sorted(n for n, _ in module.named_modules() if n)[:8])
         )
     found = activations(module, batches, asked, unit)
+    count = Counter(len(x) for x in found.values()).most_common(1)[0][0]
+    found = {layer: x for layer, x in found.items() if len(x) == count or layer in asked}
+    if len({len(x) for x in found.values()}) > 1:
+        counts = ", ".join(f"{layer}: {len(x)}" for layer, x in found.items())
+        raise SemblanceError(f"the layers have different numbers of rows ({counts}): name those with a row an item")
     only = next(iter(found)) if len(found) == 1 else name
     return Side(only, *_whole(found))
 

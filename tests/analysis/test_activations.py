@@ -44,6 +44,30 @@ def test_layers_are_found_by_pattern_in_the_order_of_the_module() -> None:
     assert layers_named(net, ["a", "b.*"]) == ["b.0", "b.1", "a"]
 
 
+class Odd(nn.Module):
+    """Layers in a list, which is never called; one that counts, one that nobody calls, one that gives a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(3, 4), nn.Linear(4, 2)])
+        self.unused, self.flat = nn.Linear(2, 2), nn.Flatten(0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return self.flat(x)
+
+
+def test_a_pattern_leaves_out_what_has_no_row_an_item_and_a_name_does_not() -> None:
+    batches = [torch.ones(5, 3)]
+    assert list(activations(Odd(), batches, ["*"])) == ["layers.0", "layers.1"]
+    for name, said in (("layers", "never called"), ("unused", "never called"), ("flat", "not a tensor of a row")):
+        with pytest.raises(SemblanceError, match=said):
+            activations(Odd(), batches, ["layers.0", name])
+    with pytest.raises(SemblanceError, match="the layer unused was never called"):
+        activations(Odd(), batches, ["unuse?"])
+
+
 def test_what_is_no_layer_is_said() -> None:
     with pytest.raises(SemblanceError, match="layer"):
         activations(NET, BATCHES, ["conv1"])

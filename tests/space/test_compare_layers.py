@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
+from pyarrow import csv
 from scipy import sparse
 from torch import nn
 
@@ -112,6 +113,37 @@ def test_modules_by_pattern_and_arrays_by_name() -> None:
     one = sb.compare((nets[0], batches), arrays, layers=("2", "high"), measures=["procrustes"])
     assert one.measures["procrustes"].value == pytest.approx(1, abs=1e-5)
     assert one.names == ("2", "b")
+
+
+class Twice(nn.Module):
+    """A layer that every batch passes twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.again = nn.Linear(8, 8), nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.again(self.first(self.again(self.first(x))))  # type: ignore[no-any-return]
+
+
+def test_layers_with_other_numbers_of_rows_are_left_out_of_a_pattern_and_refused_by_name() -> None:
+    batches = [torch.from_numpy(X)]
+    net = nn.Sequential(nn.Linear(8, 8), Twice())
+    found = sb.compare((net, batches), {"x": X}, layers=("*", "x"), measures=["rsa"])
+    assert set(found.layers[0]) <= {"0", "1", "1.first", "1.again"} and len(found.layers[0]) == 2
+    with pytest.raises(SemblanceError, match="different numbers of rows"):
+        sb.compare((net, batches), {"x": X}, layers=(["0", "1.first"], "x"))
+
+
+def test_layers_of_a_graph_s_network_are_those_of_its_nodes(tmp_path: Path) -> None:
+    edges = {"source": RNG.integers(0, 60, 200), "target": RNG.integers(0, 60, 200)}
+    nodes = {"id": np.arange(60), **{f"v{d}": X[:, d] for d in range(8)}, "topic": np.arange(60) % 2}
+    csv.write_csv(pa.table(edges), tmp_path / "edges.csv")
+    csv.write_csv(pa.table(nodes), tmp_path / "nodes.csv")
+    with sb.fit(tmp_path / "edges.csv", recipe="gcn", label="topic", epochs=1, out=tmp_path / "g.space") as space:
+        found = sb.compare(space, space, layers="encoder.*")
+        assert found.items == len(space)
+        np.testing.assert_allclose(np.diag(found.values), 1, atol=1e-5)
 
 
 def test_layers_in_a_file_are_its_arrays(tmp_path: Path) -> None:
