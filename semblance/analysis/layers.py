@@ -48,7 +48,7 @@ class LayerComparison:
         best += f"{self.null:.2f} by chance)"
         nearest = self.values.argmax(1)
         if self.layers[0] == self.layers[1]:
-            same = int((nearest == np.arange(len(nearest))).sum())
+            same = int((np.diag(self.values) >= self.values.max(1) - 1e-6).sum())  # layers that change nothing tie
             return f"{same} of {len(nearest)} layers of {a} find the same layer of {b} nearest; {best}"
         if len(nearest) < 3 or np.ptp(nearest) == 0:
             return f"of the layers of {a} and {b}, {best}"
