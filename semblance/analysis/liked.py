@@ -79,7 +79,7 @@ class LikedUnits:
         from semblance.figures import Drawn
 
         count = len(self.pairs)
-        figure = Drawn(figsize=(8.4, 0.68 * count + 0.7), layout="constrained")
+        figure = Drawn(figsize=(8.4, (0.68 if self.pictures else 0.34) * count + 0.7), layout="constrained")
         rows = self.rows()
         grid = figure.subplots(count, 2, squeeze=False)
         for k, row in enumerate(rows):
