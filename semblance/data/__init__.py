@@ -1,5 +1,6 @@
 """What comes in: domains, loaders, datasets, views, samplers. Nothing here trains.
 
+alike.py       batches of places that look alike: hard negatives without a search in every batch
 arrays.py      arrays by role -> a dataset, for .npy and .npz files, arrays in memory and named sets
 assemble.py    what every loader does once it has arrays, a name per unit and what is known of each
 beyond.py      compiled passes over rows of nearness: which negatives lie beyond a positive
@@ -53,6 +54,7 @@ scenes.py      drawn pictures in which it is known to the pixel what is where
 semi_hard.py   semi-hard triples of large batches, from the embeddings themselves
 sidecar.py     what else is known of each file, joined by its name
 splits.py      which units are learned from and which are kept to judge with
+streaming.py   batches from data that is read in stretches, mixed within what is open at a time
 tables.py      CSV, Parquet and data frames of any library, and which of their columns is what
 text_views.py  a text as it might also have been written, with some words left out
 texts.py       a column of a table, lines, files or strings -> texts, and pairs of texts
@@ -89,6 +91,8 @@ __getattr__, __dir__, __all__ = lazy(
         "Pairs": "samplers",
         "Mining": "mining",
         "SemiHard": "semi_hard",
+        "Alike": "alike",
+        "Streaming": "streaming",
         "NeighbourSamples": "neighbour_samples",
         "NodeBlocks": "graph_blocks",
         "ClusterSamples": "neighbour_samples",

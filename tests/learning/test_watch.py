@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from semblance.learning.watch import spread, warning
+from semblance.learning.parts import Network
+from semblance.learning.watch import agreement, of_views, spread, warning, watch
 
 
 def test_uniform_directions_have_spread_one_and_full_rank() -> None:
@@ -28,3 +29,42 @@ def test_a_line_has_effective_rank_one_and_identical_rows_too() -> None:
 def test_healthy_embeddings_draw_no_warning() -> None:
     assert warning(spread(torch.randn(100, 8, generator=torch.Generator().manual_seed(0)))) is None
     assert warning({"loss": 1.0}) is None
+
+
+def test_a_line_is_said_with_its_remedy_unless_labels_agree() -> None:
+    found = {"spread": 0.4, "effective_rank": 1.1}
+    assert "vicreg" in str(warning(found)) and "vicreg" in str(warning({**found, "agreement": 0.5}))
+    assert warning({**found, "agreement": 0.95}) is None and warning({"spread": 0.4, "effective_rank": 6.0}) is None
+
+
+def test_alignment_is_the_distance_of_views_and_uniformity_that_of_items() -> None:
+    z = torch.eye(4)
+    same = of_views(z, 3 * z)
+    assert same["alignment"] == pytest.approx(0) and same["uniformity"] == pytest.approx(-4)
+    assert of_views(z, -z)["alignment"] == pytest.approx(4)
+    assert of_views(torch.ones(4, 3), torch.ones(4, 3))["uniformity"] == pytest.approx(0, abs=1e-6)
+
+
+def test_neighbours_that_share_their_label_are_counted_among_the_labelled() -> None:
+    z = torch.tensor([[1.0, 0], [1, 0.1], [0, 1], [0.1, 1], [1, 0.02]])
+    assert agreement(z, torch.tensor([0, 0, 1, 1, -1]))["agreement"] == 1
+    assert agreement(z, torch.tensor([0, 1, 0, 1, -1]))["agreement"] == 0
+    assert agreement(z, torch.tensor([0, -1, -1, -1, -1])) == {}
+
+
+class AsItIs(torch.nn.Module):
+    def embed(self, batch):
+        return batch["x"]
+
+
+def test_a_batch_is_watched_for_what_it_has() -> None:
+    x = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
+    network = Network(AsItIs())
+    assert set(watch(network, {"x": x})) == {"spread", "effective_rank"}
+    full = watch(network, {"x": x, "views": [{"x": x}, {"x": x}], "labels": torch.arange(12) % 2})
+    assert (
+        set(full) == {"spread", "effective_rank", "alignment", "uniformity", "agreement"} and full["alignment"] < 1e-9
+    )
+    assert network.training
+    several = watch(network, {"x": x, "labels": torch.ones(12, 3, dtype=torch.bool)})
+    assert set(several) == {"spread", "effective_rank"}
