@@ -38,8 +38,9 @@ FITTED = {"hidden": 32, "batch": 8, "epochs": 40, "lr": 2e-3}
 """Of the networks that learn the circulant graphs, of which 90 teach."""
 RINGS = {"train": 1600, "val": 100, "test": 300}
 ON_RINGS = {"hidden": 32, "layers": 3, "batch": 32, "epochs": 40, "lr": 3e-3}
-"""On seed 100 nothing is learned in the first ten epochs (500 steps), in which the perceptron over tokens finds a sum that
-does not ask which of the 8 places a token has; after thirty all is."""
+"""The perceptron over tokens must find a sum that does not ask which of the 8 places a token has. A first run of this claim
+had hidden layers of MLP-Mixer's widths: it found none by the end on seed 2 (0.90, 1.00, 0.51; on seeds 101 to 103 0.89 to
+0.91). With those of the public code seeds 101 to 103 begin to learn three times as early and reach 0.95 to 1."""
 OF_PATCHES = {"patches": 8, "mixers": 2, "positions": "none"}
 DRAWS, FEW = 50, 8
 """Partitions of the 16 nodes, into so many patches: into 32 every node would be a block of its own."""

@@ -22,13 +22,17 @@ KERNEL = 4
 
 
 class Mixer(nn.Module):
-    """One layer; the hidden widths are those of MLP-Mixer, half the channels for tokens and four times for channels."""
+    """One layer; the hidden widths are those of the graph mixer's public code, four times the channels for tokens and half of
+    them for channels."""
+
+    # MLP-Mixer has them the other way round. A patch has no place of its own among the others, so the map over tokens must
+    # find sums that do not ask for places, and with wide layers it does in a third of the steps.
 
     def __init__(self, dim: int, tokens: int, dropout: float = 0.0):
         super().__init__()
         self.before = nn.LayerNorm(dim)
-        self.tokens = _perceptron(tokens, max(dim // 2, 1), dropout)
-        self.channels = Channels(dim, dropout)
+        self.tokens = _perceptron(tokens, 4 * dim, dropout)
+        self.channels = Channels(dim, dropout, max(dim // 2, 1))
 
     def forward(self, x: Tensor, there: Tensor, near: Tensor) -> Tensor:
         """x [n, P, d], there bool [n, P], near [n, P, P] -> [n, P, d]."""
@@ -71,9 +75,9 @@ class Attending(nn.Module):
 class Channels(nn.Module):
     """The half of a layer that every token does by itself."""
 
-    def __init__(self, dim: int, dropout: float = 0.0):
+    def __init__(self, dim: int, dropout: float = 0.0, hidden: int | None = None):
         super().__init__()
-        self.before, self.map = nn.LayerNorm(dim), _perceptron(dim, 4 * dim, dropout)
+        self.before, self.map = nn.LayerNorm(dim), _perceptron(dim, hidden or 4 * dim, dropout)
 
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
         """x [n, P, d], there bool [n, P] -> [n, P, d]."""
