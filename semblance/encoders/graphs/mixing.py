@@ -22,8 +22,8 @@ KERNEL = 4
 
 
 class Mixer(nn.Module):
-    """One layer; the hidden widths are those of the graph mixer's public code, four times the channels for tokens and half of
-    them for channels."""
+    """One layer; the hidden widths are those of the graph mixer's public code, four times the channels for tokens and half
+    of them for channels."""
 
     # MLP-Mixer has them the other way round. A patch has no place of its own among the others, so the map over tokens must
     # find sums that do not ask for places, and with wide layers it does in a third of the steps.
