@@ -10,6 +10,7 @@ label_cascade.py people answer about samples, a model answers where it is sure, 
 loop.py          the one loop that every rule with a `step` trains through
 mixture.py       experts that learn in turn, until validation stops improving
 parts.py         network, objective, training data as batches, budget
+project.py       prototypes that become places of training pictures, and the last layer after that
 solve.py         what has a closed form, or a library's solver, instead of gradient steps
 survey.py        look at all training units once before learning from batches of them
 taught.py        a teacher learns, is asked once about everything, and the student learns from what it said

@@ -30,6 +30,7 @@ neighbours.py        who is near whom in the data
 pairwise.py          links under a learned score of pairs, those asked about being out of sight
 multi_similarity.py  an item's likes and unlikes, each weighed by how far it is from where it should be
 of_nodes.py          targets of the nodes within graphs, alone or with targets of the graphs
+parts.py             prototypes of places near their own class's pictures and far from the others'
 penalised.py         what an encoder asks for beside the task, added to the loss
 pretext.py           change the input, and predict from the changed input what was done to it
 profiles.py          from its embedding a node shall tell its neighbours

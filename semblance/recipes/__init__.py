@@ -1,5 +1,6 @@
 """Named compositions of all the rooms before: here a paper is a configuration.
 
+attribution.py   networks made to be looked into: maps fine enough to show why two pictures are near
 as_is.py         embeddings that exist already
 backbones.py     a backbone by name, and the width that objectives and heads will meet
 branches.py      two views of a picture, one predicting the other, without negatives
@@ -55,6 +56,7 @@ memory.py        a frozen encoder, and a space whose stored items vote
 neighbours.py    nearest neighbours beside a trained classifier
 plugged.py       recipes of other packages, by entry points
 pretext.py       a task that the data sets itself, whose features are kept
+prototype_heads.py classifiers that answer by parts of pictures, or by keys, that they store
 prototypes.py    tasks of a few support items, the nearest mean answers
 recommender.py   links and items from who is linked to whom: lightgcn, matrix-factorisation, graph-autoencoder
 recommender_sheaf.py  links and items over a learned sheaf: sheaf4rec
