@@ -1,6 +1,7 @@
 """Convergence: whether several networks learned the same units, layer by layer, and if not the units, the subspaces.
 
     matched, best   mean correlation of units with their partners: one to one, and whoever is nearest (repeats allowed)
+    null            that of units matched where one side's inputs are in random order
     lonely          share of live units whose best partner correlates less than a half
     one, few        share of a unit's held-out variance that the best single unit of the other network explains, and a
                     sparse map of at most `most` of its units
@@ -23,7 +24,7 @@ from semblance.analysis.sparse_maps import sparse_map
 from semblance.errors import SemblanceError
 from semblance.reports import TableReport
 
-MEANS = ("matched", "low", "high", "best", "lonely", "one", "few", "mixed")
+MEANS = ("matched", "low", "high", "null", "best", "lonely", "one", "few", "mixed")
 
 
 def agreement_of(
@@ -42,6 +43,7 @@ def agreement_of(
         "matched": found.mean,
         "low": found.low,
         "high": found.high,
+        "null": found.null,
         "best": float(best.mean()),
         "lonely": float((best < LONELY).mean()),
         "dead": float(len(found.dead[0])),

@@ -56,12 +56,14 @@ class LikedUnits:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """{mean, low, high, units: [{unit, best, score, low, high, matched, ...}], pairs: [...], sentence, notes}."""
+        """{mean, low, high, null, p, units: [{unit, best, score, low, high, ...}], pairs: [...], sentence, notes}."""
         one = self.matching
         return {
             "mean": one.mean,
             "low": one.low,
             "high": one.high,
+            "null": one.null,
+            "p": one.p,
             "units": one.rows(),
             "pairs": self.rows(),
             "sentence": str(self),

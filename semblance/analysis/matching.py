@@ -30,6 +30,8 @@ from semblance.reports import report_html, write_page
 Array = np.ndarray
 LONELY = 0.5
 """A unit whose best partner correlates less than this has none."""
+ORDERS, WORK = 99, 2e9
+"""Random orders for chance, and units cubed over all of them: fewer orders where matching costs more."""
 
 
 def alive(x: Array) -> Array:
@@ -139,8 +141,9 @@ def clusters(x: Array, y: Array, count: int, method: str = "spectral", seed: int
 @dataclass(frozen=True)
 class UnitMatching:
     """The report: every unit of the first network with its partners in the second. mean: the mean score of matched units,
-    low and high its interval over inputs; spans: the same of every unit, of its best partner's score and of the matched
-    one's, [2, p, 2], NaN where there is no partner."""
+    low and high its interval over inputs; null: the same with one side's inputs in random order and matched anew, its mean
+    over some orders, and p, how often chance does as well; spans: the interval of every unit, of its best partner's score
+    and of the matched one's, [2, p, 2], NaN where there is no partner."""
 
     scores: Array
     semi: Array
@@ -149,13 +152,16 @@ class UnitMatching:
     mean: float
     low: float
     high: float
+    null: float
+    p: float
     spans: Array
 
     def __str__(self) -> str:
         live = len(self.scores) - len(self.dead[0])
         lonely = int((scores_of(self.scores, self.semi) < LONELY).sum()) - len(self.dead[0])
         return (
-            f"matched units correlate {self.mean:.2f} [{self.low:.2f}, {self.high:.2f}] on average; "
+            f"matched units correlate {self.mean:.2f} [{self.low:.2f}, {self.high:.2f}] on average, {self.null:.2f} by "
+            f"chance; "
             f"{lonely} of {live} live units have no partner above {LONELY}, and {len(self.dead[0])} are dead"
         )
 
@@ -234,7 +240,23 @@ def match_units(x: Array, y: Array, draws: int = 100, seed: int = 0, positions: 
     low, high = np.quantile(again.mean(1), [0.025, 0.975])
     dead = tuple(np.flatnonzero(~alive(side)) for side in (x, y))
     mean = float(scores_of(scores, both[1])[pairs].mean())
-    return UnitMatching(scores, both[0], both[1], (dead[0], dead[1]), mean, float(low), float(high), spans)
+    chance = np.array(_by_chance(a, b, positions, np.random.default_rng([seed, 1])))
+    p = (1 + int((chance >= mean).sum())) / (1 + len(chance))
+    return UnitMatching(
+        scores, both[0], both[1], (dead[0], dead[1]), mean, float(low), float(high), float(chance.mean()), p, spans
+    )
+
+
+def _by_chance(a: Array, b: Array, positions: int, rng: np.random.Generator) -> list[float]:
+    """Mean scores of units matched where b's inputs are in random order, the positions of an input staying together."""
+    orders = int(np.clip(WORK / max(a.shape[1], b.shape[1]) ** 3, 3, ORDERS))
+    found = []
+    for _ in range(orders):
+        mixed = b.reshape(-1, positions, b.shape[1])[rng.permutation(len(b) // positions)].reshape(b.shape)
+        scores = a.T @ mixed / len(a)
+        partner = matching(scores)
+        found.append(float(scores_of(scores, partner)[partner >= 0].mean()))
+    return found
 
 
 def _correlated_again(a: Array, b: Array, positions: int, weight: Array) -> Array:

@@ -3,7 +3,8 @@
     y_j ~ sum_i w_ij x_i,     |y - x w|^2 / 2n + penalty |w|_1,     units standardised, over a path of penalties
 
 Fitted on a share of the inputs, measured on the others beside the best single unit. A low error of few units where a single
-one has a high error says that two networks share a subspace and not its axes. References: Li et al. 2015
+one has a high error says that two networks share a subspace and not its axes. Chance explains nothing that is held out: an
+error of 1. References: Li et al. 2015
 (arXiv:1511.07543); Tibshirani 1996 (lasso).
 """
 

@@ -44,6 +44,15 @@ def test_positions_of_an_input_stay_together() -> None:
     assert leaking.error[-1].mean() < 0.3 < 0.9 < apart.error[-1].mean()
 
 
+def test_matched_units_stand_beside_those_of_inputs_in_another_order() -> None:
+    found = match_units(X, SAME)
+    assert found.p <= 0.01
+    assert 0 < found.null < 0.2 < found.mean
+    mixed = match_units(X, RNG.permutation(SAME))
+    assert mixed.p > 0.01
+    assert mixed.mean == pytest.approx(found.null, abs=0.05)
+
+
 def test_intervals_of_single_units_surround_their_scores() -> None:
     found = match_units(X, SAME)
     rows = found.table().to_pylist()
