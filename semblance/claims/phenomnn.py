@@ -1,8 +1,8 @@
 """Hypergraph networks whose layers descend an energy: they end where algebra says, and beat hypergraph convolution.
 
 Co-citations of Cora: the papers that a paper cites are one hyperedge; random halves, quarters and quarters of the papers
-by seed teach, choose the epoch, and are asked. Width 64 for all, 100 epochs, the epoch of best validation accuracy; 8 steps
-and the weights of the energy by a search on split 100.
+by seed teach, choose the epoch, and are asked. Words as they are, width 64, 150 epochs, the epoch of best validation
+accuracy, the same for all; ours has dropout 0.6, 8 steps and weights of the energy by a search on splits 100 and 101.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from semblance.recipes.graph_hypergraphs import hgnn
 from semblance.recipes.registry import Recipe
 
 HYPERGRAPHS, NODES, EDGES, STEPS, CHANNELS = 20, 100, 60, 500, 8
-WIDTH, EPOCHS = 64, 100
-SEARCHED: dict[str, Any] = {"steps": 8, "weight_decay": 5e-5, "clique": 10.0, "star": 0.0}
+WIDTH, EPOCHS = 64, 150
+SEARCHED: dict[str, Any] = {"steps": 8, "clique": 0.0, "star": 1.0, "dropout": 0.6, "positive": "last"}
 OURS = {"simple": simple, "general": general}
 
 
@@ -69,7 +69,8 @@ def phenomnn(run: Run) -> None:
         "HGNN": hgnn(hidden=WIDTH, epochs=EPOCHS),
         "MLP": mlp(hidden=WIDTH, epochs=EPOCHS),
     }
-    found = {name: [points(name, made, seed, run.broken) for seed in run.seeds] for name, made in methods.items()}
+    seeds = run.seeds[:2] if run.broken else run.seeds
+    found = {name: [points(name, plainly(made), seed, run.broken) for seed in seeds] for name, made in methods.items()}
     for name, values in found.items():
         run.baseline(f"Cora co-citations: {name}", values)
     best = max(OURS, key=lambda name: float(np.mean(found[name])))
@@ -107,6 +108,11 @@ def points(name: str, made: Recipe, seed: int, broken: bool) -> float:
     if name == "MLP":
         data = replace(data, domain="graph", graph=Graph(torch.empty(2, 0, dtype=torch.int64), len(data)))
     return 100 * accuracy(data, made, seed)
+
+
+def plainly(made: Recipe) -> Recipe:
+    """The recipe on words as they are, as the paper's: rows that sum to 1 learn some twenty times more slowly."""
+    return replace(made, standardise=False)
 
 
 def parted(data: RelationalDataset, seed: int) -> RelationalDataset:

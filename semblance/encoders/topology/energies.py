@@ -67,8 +67,8 @@ def _scales(hypergraph: Hypergraph, dtype: torch.dtype) -> Scales:
 class EnergyDescent(nn.Module):
     """The layer: F [V, C], graph -> Y [V, C] after `steps` steps from Y = F.
 
-    clique, star: l0 and l1. mixed: H0 and H1 are learned, from 1 + N(0, 1 / C); else plain. step: a; None: 1 / (1 + l0 +
-    l1). positive: where Y >= 0 is asked for: after every step, after the last, or never.
+    clique, star: l0 and l1. mixed: H0 and H1 are learned, from 1 + noise of deviation 1 / C; else plain. step: a; None: 1 /
+    (1 + l0 + l1). positive: where Y >= 0 is asked for: after every step, after the last, or never.
     """
 
     def __init__(
@@ -157,4 +157,6 @@ class EnergyDescent(nn.Module):
 
 
 def _near_identity(channels: int) -> nn.Parameter:
-    return nn.Parameter(torch.eye(channels) + torch.randn(channels, channels) / channels**0.5)
+    # Deviation 1 / C, as in the public code: with 1 / sqrt(C) the noise has twice the norm of the identity, and steps of 1
+    # do not descend.
+    return nn.Parameter(torch.eye(channels) + torch.randn(channels, channels) / channels)
