@@ -35,10 +35,13 @@ penalised.py         what an encoder asks for beside the task, added to the loss
 pretext.py           change the input, and predict from the changed input what was done to it
 profiles.py          from its embedding a node shall tell its neighbours
 projector.py         the small perceptron between an embedding and the space where an objective compares
+proxies.py           a short vector for every label, learned along and remembered
 regress.py           squared error of predicted numbers
 set_links.py         sets that met shall score higher, at the moment when they did, than sets that did not
+sphere.py            a classifier whose classes are directions, trained in order to be thrown away
 streamed.py          contrast of many rows, without a matrix of rows by candidates
 summaries.py         a node goes with what sums up its graph, one of shuffled features does not
+targets.py           fixed points that features are to meet, each owned by one item
 teachers.py          views ask, and other networks' answers to other views are the targets
 triplets.py          an anchor is to be nearer to its like than to its unlike
 walk_contrast.py     a node shall find those that it meets on walks
@@ -79,6 +82,9 @@ __getattr__, __dir__, __all__ = lazy(
         "Penalised": "penalised",
         "Pretext": "pretext",
         "Change": "pretext",
+        "NoiseTargets": "targets",
+        "Proxies": "proxies",
+        "Sphere": "sphere",
         "Teachers": "teachers",
         "MaskedBranches": "masked_branches",
         "SquaredError": "regress",

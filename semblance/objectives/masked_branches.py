@@ -11,7 +11,7 @@ z is the projected mean of the visible tokens. A view of mask ratio 0 is seen wh
     error      L1 or L2, on pixels as they are or brought to mean 0 and deviation 1 in every patch (`normalised`)
 
     mae        one view, ratio 0.75, L2, normalised                      He et al. 2022, arXiv:2111.06377
-    macrl      two views, 0.75 and 0.375, contrast and L1                Yao et al. 2022, arXiv:2211.09737
+    macrl      two views, 0.75 and 0.375, contrast and L1                Yao et al. 2022
     cropmae    a crop seen whole, one inside it of which 1.5% is seen, cross, L2       Eymael et al. 2024, arXiv:2403.17823
 
 The encoder is one that reads visible tokens only (`encoders.vision.patches`).

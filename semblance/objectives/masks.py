@@ -3,7 +3,7 @@
 scattered   any of them, each equally often, the same number in every picture
 block       a rectangle; the middle of the picture is hidden more often than its corners
 rolled      a rectangle that runs over the edges and comes in again on the other side: every token equally often
-            (Franca's cyclic masks, Venkataramanan et al. 2025, arXiv:2507.14137)
+            (cyclic masks: Franca, Venkataramanan et al. 2025)
 """
 
 from __future__ import annotations

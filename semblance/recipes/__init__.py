@@ -53,6 +53,7 @@ known_answers.py  networks analysed, made-up ones whose answer is known: feature
 landscape.py     the loss around a point, where the answer is known: intrinsic-dimension
 masked.py        a few patches are seen and the rest rebuilt: mae, macrl, cropmae
 memory.py        a frozen encoder, and a space whose stored items vote
+mined.py         batches put together by label: facenet, global-proxy-mining
 neighbours.py    nearest neighbours beside a trained classifier
 plugged.py       recipes of other packages, by entry points
 pretext.py       a task that the data sets itself, whose features are kept
@@ -63,7 +64,9 @@ recommender_sheaf.py  links and items over a learned sheaf: sheaf4rec
 representations.py what digit nets have in common: convergent-learning, cortex-comparison, frechet-distance-audit
 registry.py      `@recipe`, the table that is read without torch, settings and their check
 rows.py          a row of the table of recipes, and tables on disk
+sphere.py        directions of classes, trained to be thrown away: hyperspherical
 supervised.py    a backbone, a linear head, cross-entropy
+targets.py       points that features are to meet: noise-as-targets
 teachers.py      a view asks, slow copies or balanced codes answer: moco, tribyol, swav, dino, vicreg, barlow-twins
 texts.py         one encoder reads every text: sentence-bert, simcse
 theory.py        recipes without data: a report computed from an equation

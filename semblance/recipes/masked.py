@@ -99,7 +99,7 @@ def mae(
     )
 
 
-@recipe(entry="macrl", paper="Yao et al. 2022, arXiv:2211.06012", domains="images")
+@recipe(entry="macrl", paper="Yao et al. 2022, Masked Contrastive Representation Learning", domains="images")
 def macrl(
     patch: int = 0,
     width: int = 64,
