@@ -37,7 +37,6 @@ PAGES = {
     "filtered-search.md": "Filtered search, changing spaces",
     "align.md": "Two spaces, one query",
     "compare.md": "Compare: what two models share",
-    "compare.md": "Compare: what two models share",
     "explorer.md": "The explorer",
     "installing.md": "Installing",
     "support.md": "What is supported",

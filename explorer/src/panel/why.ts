@@ -30,7 +30,7 @@ function told(found: Explained): HTMLElement[] {
   const shown = heats.length
     ? h("div", { class: "heats" }, heats.map((side) => h("figure", {}, h("img", { src: side.heat!, alt: `${side.item}: ${strongest(side)}` }), h("figcaption", { class: "small" }, side.item))))
     : h("div", { class: "shares" }, found.sides.map(bars));
-  const legend = heats.length ? h("p", { class: "legend small quiet" }, h("i", { class: "more" }), "makes them more alike ", h("i", { class: "less" }), "less alike") : null;
+  const legend = heats.length ? h("p", { class: "heat-scale small quiet" }, h("i", { class: "more" }), "makes them more alike ", h("i", { class: "less" }), "less alike") : null;
   return [
     h("p", {}, `${found.measure} ${figure(found.similarity)}${said(found.faithful)}`),
     shown,

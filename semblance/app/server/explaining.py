@@ -139,11 +139,11 @@ def heat(picture: np.ndarray, shares: np.ndarray, most: float) -> str:
     grey = picture if picture.ndim == 2 else picture @ [0.299, 0.587, 0.114]
     scale = SIDE / max(grey.shape)
     size = (max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale)))
-    # Paler than it is, so that colours show on black and on white alike.
-    pale = np.asarray(Image.fromarray(np.uint8(255 * (0.2 + 0.6 * grey))).resize(size, Image.Resampling.NEAREST))
+    # Neither black nor white, so that colours show on it everywhere, and never so covered that it is not seen.
+    pale = np.asarray(Image.fromarray(np.uint8(255 * (0.12 + 0.8 * grey))).resize(size, Image.Resampling.NEAREST))
     strength = np.asarray(Image.fromarray(np.float32(shares / (most or 1.0))).resize(size, Image.Resampling.NEAREST))
     colour = np.where((strength > 0)[..., None], MORE, LESS)
-    share = 0.85 * np.abs(strength)[..., None]
+    share = 0.6 * np.abs(strength)[..., None]
     held = io.BytesIO()
     Image.fromarray(np.uint8((1 - share) * pale[..., None] + share * colour)).save(held, "PNG")
     return "data:image/png;base64," + base64.b64encode(held.getvalue()).decode()
