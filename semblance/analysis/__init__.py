@@ -18,6 +18,7 @@ experts.py       whom a mixture of experts believes, and whether it is right to
 explain.py       why two items are near: the table by which a domain joins
 explain_graph.py two nodes, by features and edges
 explain_images.py two pictures, by cells
+explain_text.py  two texts, by pairs of their tokens
 explain_vectors.py two rows, by columns
 explanation.py   the report of that, for items of any domain, with a check that the shares add up
 explanation_plot.py its picture
@@ -31,6 +32,7 @@ graph_attribution.py what an answer on a graph owes to its features and edges, a
 graph_spectrum.py what a filter does to a graph's frequencies, and the weights of a classifier behind it
 hsic.py          centred kernel alignment without a matrix of items by items
 hyperedge_spread.py how far apart the members of a hyperedge are embedded
+integrated_jacobians.py  a similarity as a sum over pairs of parts, whatever the encoder
 intervals.py     how sure a mean is, and whether one row of a table is really above another
 intrinsic_dimension.py in how many random directions a network has to be trained
 judge.py         what an embedding is worth, in numbers with intervals, beside the raw input's

@@ -20,7 +20,7 @@ from semblance.analysis.explanation import Explanation
 from semblance.contracts import Batch
 from semblance.errors import SemblanceError, unknown
 
-DOMAINS = {"images": "explain_images", "vectors": "explain_vectors", "graph": "explain_graph"}
+DOMAINS = {"images": "explain_images", "vectors": "explain_vectors", "graph": "explain_graph", "text": "explain_text"}
 STEPS = 50
 
 

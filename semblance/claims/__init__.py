@@ -9,6 +9,7 @@ digit_nets.py       digit nets of any seed, and what their layers say of test di
 graph_settings.py   what claims on whole graphs share: the same graphs with their nodes in another order
 link_settings.py    what claims on links share: edges in three parts, hit rates
 node_settings.py    what claims on embeddings of nodes share: halves of the labels, how a class is told
+text_settings.py    what claims on texts share: pieces of four sets, pairs of the STS benchmark and their scores
 states.py           the state of every recipe, as `semblance recipes` lists it
 ENTRY.py            the claim of one entry
 """

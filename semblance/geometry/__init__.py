@@ -6,6 +6,7 @@ cells.py      cell complexes: signed boundaries, holes, orientations, parts
 block_kernels.py compiled products of block operators with rows of features
 block_rows.py blocks times rows, as vectors for compiled code
 blocks.py     a sheaf's Laplacian as blocks, through which gradients go
+closest_pairs.py the closest pairs of all, in blocks
 connections.py frames by local PCA, transports between them, holonomy, vector diffusion maps
 expansions.py the graphs that a hypergraph can be read as: pairs, star, memberships
 graph.py      nodes and edges, grouped by either end
@@ -47,6 +48,7 @@ __getattr__, __dir__, __all__ = lazy(
         "PoincareBall": "spaces",
         "space_named": "spaces",
         "nearest": "nearest",
+        "closest_pairs": "closest_pairs",
         "Manifold": "manifolds",
         "manifold_named": "manifolds",
         "Points": "metric_embedding",

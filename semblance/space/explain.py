@@ -84,6 +84,8 @@ class _Finder:
             return self._images(names, x, y)
         if self.model.shape.domain == "vectors":
             return self._vectors(names, x, y)
+        if self.model.shape.domain == "text":
+            return self._texts(x, y)
         return self._related(names, x, y)
 
     def _name(self, item: Any, otherwise: str) -> str:
@@ -104,6 +106,35 @@ class _Finder:
         if not (isinstance(self.model.prepare, Prepare) and self.model.prepare.standardise) and self.model.shape.mean:
             neutral = torch.tensor(self.model.shape.mean)[None]
         return Asked(self._encoder, batch, names, stored=stored, neutral=neutral, notes=tuple(self.notes))
+
+    def _texts(self, x: Any, y: Any) -> Asked:
+        """Texts of the space, of files, or words of one's own."""
+        texts = [self._text(item) for item in (x, y)]
+        names = tuple(shortened(str(item)) for item in (x, y))
+        dataset = self.model.read(texts)
+        assert self.model.pieces is not None
+        if len(dataset) != 2:
+            raise SemblanceError("one of the texts is empty: give words to explain")
+        (batch,) = self.model.batches(dataset)
+        pieces = [[text[a:b] or "·" for a, b in self.model.pieces.spans(text)] for text in texts]
+        notes = (*self.notes, *dataset.notes[1:])
+        return Asked(self._encoder, batch, names, stored=texts, known={"tokens": pieces}, notes=notes)  # type: ignore[arg-type]
+
+    def _text(self, item: Any) -> str:
+        """An id's text as the space keeps it, that of a file, or several words as they are."""
+        name = str(item)
+        if self.space is not None:
+            with suppress(SemblanceError):  # no item of this id: then it is a file, or words
+                row = self.space.store.view.row_of(name)
+                return str(self.space.store.view.attributes(["text"], rows=np.array([row])).column("text")[0])
+        if Path(name).is_file():
+            dataset = self.model.read(Path(name))
+            if len(dataset) != 1 or not isinstance(dataset, ArrayDataset):
+                raise SemblanceError(f"{name} holds {len(dataset)} texts: explain one at a time")
+            return str(dataset.attributes.column("text")[0])
+        if len(name.split()) > 1 or self.space is None:
+            return name
+        raise SemblanceError(_gone(self.space, name))
 
     def _related(self, names: tuple[str, str], x: Any, y: Any) -> Asked:
         """Two nodes of the graph that the space was made of."""
@@ -184,6 +215,12 @@ class _Finder:
                 self.space.store.view.row_of(name)
             except SemblanceError:
                 raise SemblanceError(_gone(self.space, name)) from None
+
+
+def shortened(text: str, most: int = 48) -> str:
+    """A text as a name of itself."""
+    words = " ".join(text.split())
+    return words if len(words) <= most else words[: most - 1].rstrip() + "…"
 
 
 def _gone(space: Space, name: str) -> str:

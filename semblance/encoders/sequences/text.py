@@ -126,13 +126,17 @@ class TextEncoder(nn.Module):
 
     def pool(self, h: Tensor, tokens: Tensor) -> Tensor:
         """States [N, T, dim] of tokens [N, T] -> [N, dim]."""
-        present = self.present(tokens)
         if self.pooling == "first":
             return h[..., 0, :]
         if self.pooling == "max":
-            return h.masked_fill(~present[..., None], -math.inf).amax(-2)
-        w = self.weight[tokens].exp() * present if self.pooling == "weighted" else present.to(h)
-        return (w[..., None] * h).sum(-2) / w.sum(-1, keepdim=True)
+            return h.masked_fill(~self.present(tokens)[..., None], -math.inf).amax(-2)
+        return (self.shares(tokens)[..., None] * h).sum(-2)
+
+    def shares(self, tokens: Tensor) -> Tensor:
+        """[N, T] -> how much each token counts in a mean, rows sum to 1."""
+        present = self.present(tokens)
+        w = self.weight[tokens].exp() * present if self.pooling == "weighted" else present.to(self.pieces.weight)
+        return w / w.sum(-1, keepdim=True)
 
 
 def encoder_of(shape: Shape, **settings: object) -> TextEncoder:
