@@ -10,6 +10,7 @@ graph_settings.py   what claims on whole graphs share: the same graphs with thei
 link_settings.py    what claims on links share: edges in three parts, hit rates
 node_settings.py    what claims on embeddings of nodes share: halves of the labels, how a class is told
 text_settings.py    what claims on texts share: pieces of four sets, pairs of the STS benchmark and their scores
+scene_settings.py   nets on drawn scenes, as claims about looking into networks share them
 states.py           the state of every recipe, as `semblance recipes` lists it
 ENTRY.py            the claim of one entry
 """

@@ -56,7 +56,7 @@ class RefitLast:
     """Yields once: the loss reached. l1: on weights to other classes."""
 
     l1: float = 1e-4
-    steps: int = 300
+    steps: int = 60
     epochs: int = 1
 
     def run(self, parts: Parts, data: Feed, budget: Budget) -> Iterator[Metrics]:

@@ -18,6 +18,7 @@ from semblance.testing import check_recipe, short, small
 QUICK = {
     "visual-memory": {"method": "instance-discrimination"},  # a recipe of recipes, whose settings reach no further
     "sheaf-network": {"sheaf": "constant"},  # the small graph has no signs
+    "image-parts": {"plain": 2, "warm": 2, "joint": 2, "later": 2},
 }
 
 

@@ -147,23 +147,24 @@ class ImageParts(nn.Module):
         self.place.copy_(place)
         return moved
 
-    def refit(self, scores: Tensor, labels: Tensor, l1: float = 1e-4, steps: int = 300, lr: float = 0.02) -> float:
-        """Scores [N, P] and labels [N]: W anew by cross-entropy + l1 |W| on weights to other classes, a convex problem;
-        returns the loss."""
+    def refit(self, scores: Tensor, labels: Tensor, l1: float = 1e-4, steps: int = 60) -> float:
+        """Scores [N, P] and labels [N]: W anew by cross-entropy + l1 |W| on weights to other classes, a convex problem, in
+        at most so many steps of L-BFGS; returns the loss."""
         other = self.owner != torch.arange(len(self.weight), device=self.owner.device)[:, None]
         weight = self.weight.detach().clone().requires_grad_()
-        optimiser = torch.optim.Adam([weight], lr=lr)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-        loss = torch.zeros(())
+        optimiser = torch.optim.LBFGS([weight], max_iter=steps, line_search_fn="strong_wolfe")
+
+        def loss() -> Tensor:
+            value = F.cross_entropy(F.linear(scores, weight), labels) + l1 * (weight.abs() * other).sum()
+            (weight.grad,) = torch.autograd.grad(value, weight)
+            return value.detach()
+
         with torch.enable_grad():
-            for _ in range(steps):
-                loss = F.cross_entropy(F.linear(scores, weight), labels) + l1 * (weight.abs() * other).sum()
-                (weight.grad,) = torch.autograd.grad(loss, weight)
-                optimiser.step()
-                schedule.step()
+            optimiser.step(loss)
+            reached = float(loss())
         with torch.no_grad():
             self.weight.copy_(weight)
-        return float(loss.detach())
+        return reached
 
     @torch.no_grad()
     def prune(self, neighbours: Tensor, least: int = 3) -> int:
