@@ -24,8 +24,9 @@ from semblance.data.relational import RelationalDataset, Whole
 from semblance.geometry.graph import Graph, ranges
 from semblance.learning.parts import Network
 from semblance.objectives.classify import CrossEntropy
-from semblance.recipes.graph_distilled import distilled, vqgraph_teacher
-from semblance.recipes.graph_distilled import vqgraph as recipe
+from semblance.recipes.graph_codebook import vqgraph as recipe
+from semblance.recipes.graph_codebook import vqgraph_teacher
+from semblance.recipes.graph_distilled import distilled
 from semblance.recipes.graph_networks import adam
 from semblance.recipes.registry import Recipe, Stage
 from semblance.space.model import Model

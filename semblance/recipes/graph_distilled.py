@@ -3,10 +3,9 @@ no edge, which is what makes it quick.
 
 distilled          from the answers of any network for nodes, by its recipe's name (the teacher "gcn", "gat", "appnp", ...)
 lighthgnn          from a hypergraph network, and on hyperedges where noise does not sway it
-vqgraph            from a network with a codebook of neighbourhoods, by its answers and by its codes
-vqgraph-teacher    that network
 
-Nodes that the teacher never saw are answered like any others: fit on `dataset.subset(...)`, predict on the whole.
+A target of another kind is handed to `student` (graph_codebook.py). Nodes that the teacher never saw are answered like any
+others: fit on `dataset.subset(...)`, predict on the whole.
 """
 
 from __future__ import annotations
@@ -18,20 +17,14 @@ from torch import nn
 from semblance.data.dataset import Shape
 from semblance.data.relational import Whole
 from semblance.encoders.graphs.alone import Alone
-from semblance.encoders.graphs.codes import Codes, Tokenised
-from semblance.encoders.graphs.entrance import Entrance
-from semblance.encoders.graphs.message import Sage
 from semblance.encoders.topology.hypergraph import as_hypergraph
 from semblance.errors import SemblanceError
 from semblance.heads.classify import Linear
 from semblance.learning.backprop import Backprop
 from semblance.learning.parts import Network
 from semblance.learning.taught import Taught
-from semblance.objectives.classify import CrossEntropy
-from semblance.objectives.distil.codes import SoftCodes
 from semblance.objectives.distil.hyperedges import ReliableHyperedges
 from semblance.objectives.distil.structure import SoftLabels, StructureDistillation
-from semblance.objectives.penalised import Penalised
 from semblance.recipes.graph_networks import adam
 from semblance.recipes.registry import Recipe, Stage, build, recipe, row_of
 
@@ -131,72 +124,3 @@ def lighthgnn(
         targets.append(lambda shape: (1.0, ReliableHyperedges(as_hypergraph, temperature, noise)))
     rule = adam(lr, weight_decay, epochs, patience)
     return student(teacher, {"hidden": teacher_hidden}, targets, labels, rule, hidden, layers, dropout)
-
-
-@recipe(entry="vqgraph", paper="Yang et al. 2024, arXiv:2308.02117", domains="graph", needs="labels")
-def vqgraph_teacher(
-    width: int = 128,
-    hidden: int = 128,
-    codes: int = 1024,
-    decay: float = 0.8,
-    commitment: float = 0.25,
-    state: float = 1.0,
-    edges: float = 1.0,
-    dropout: float = 0.5,
-    lr: float = 0.01,
-    weight_decay: float = 5e-4,
-    epochs: int = 100,
-    patience: int = 0,
-) -> Recipe:
-    """semblance fit cora --recipe vqgraph-teacher
-
-    width    of the features' linear map, and of the codes
-    state, edges   weights of what is read back from a code
-    """
-
-    def encoder(shape: Shape) -> Tokenised:
-        return Tokenised(
-            Sage(width, width),
-            Sage(width, hidden),
-            Codes(codes, width, decay),
-            Entrance(shape, width, dropout),
-            dropout,
-            commitment,
-            state,
-            edges,
-        )
-
-    rule = adam(lr, weight_decay, epochs, patience)
-    stage = Stage(rule, lambda shape: Penalised(CrossEntropy()), Whole())
-    return Recipe(encoder, (stage,), lambda shape: Linear(hidden, shape.classes), memory="data")
-
-
-@recipe(entry="vqgraph", paper="Yang et al. 2024, arXiv:2308.02117", domains="graph", needs="labels")
-def vqgraph(
-    width: int = 128,
-    codes: int = 1024,
-    hidden: int = 128,
-    layers: int = 2,
-    labels: float = 1.0,
-    soft: float = 1.0,
-    code: float = 1.0,
-    temperature: float = 4.0,
-    dropout: float = 0.5,
-    lr: float = 0.01,
-    weight_decay: float = 5e-4,
-    teacher_epochs: int = 100,
-    epochs: int = 100,
-    patience: int = 0,
-) -> Recipe:
-    """semblance fit cora --recipe vqgraph
-
-    width, codes         of the teacher's codebook
-    labels, soft, code   weights of the labels, of the teacher's answers, of its codes (0: label-only distillation)
-    temperature          of the soft assignment to codes
-    """
-    targets = [soft_labels(soft, 1.0)]
-    if code:
-        targets.append(lambda shape: (code, SoftCodes(hidden, width, temperature)))
-    teacher = {"width": width, "codes": codes, "epochs": teacher_epochs}
-    rule = adam(lr, weight_decay, epochs, patience)
-    return student("vqgraph-teacher", teacher, targets, labels, rule, hidden, layers, dropout)
