@@ -30,6 +30,7 @@ model_file.py      tensors and what they are, in one safetensors file named by t
 reading.py         what can be asked of a space, of its newest version or of an older one
 segments.py        float32 vectors in append-only files, whose named length is the truth
 sharded.py         several indexes that answer as one
+side_by_side.py    several runs of a small network as one
 store.py           a SPACE folder, of which `space.db` is the truth and which changes by one commit at a time
 translate.py       two stores of vectors brought into one space: by anchors, by a turn, by a learned map
 unpaired.py        a translator between two sets of vectors of which no pair is known

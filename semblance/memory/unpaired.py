@@ -26,9 +26,9 @@ from torch.nn import functional as F
 
 from semblance.errors import SemblanceError
 from semblance.learning.parts import torch_chance
+from semblance.memory.side_by_side import Residual, clipped, perceptrons
 
 REAL = 0.9  # what a discriminator is to say of a true vector: a little doubt keeps its gradient alive
-CLIP = 1.0  # largest norm of a run's gradient
 JUDGED = 1_000  # vectors of either side by which runs are told apart
 
 
@@ -45,7 +45,8 @@ class Terms:
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes and budget. `adapter` and `backbone` count residual blocks."""
+    """Sizes and budget. `adapter` and `backbone` count residual blocks. A run begins from several `starts`, of which the
+    one of the least mismatch goes on after the steps of `scouting`."""
 
     width: int = 64
     hidden: int = 128
@@ -54,40 +55,8 @@ class Plan:
     steps: int = 1500
     batch: int = 256
     lr: float = 1e-3
-
-
-class Linears(nn.Module):
-    """R linear maps at once: [R, N, i] -> [R, N, o]."""
-
-    def __init__(self, inner: int, outer: int, chances: Sequence[torch.Generator]):
-        super().__init__()
-        bound = 1 / math.sqrt(inner)
-        drawn = [torch.rand(inner + 1, outer, generator=chance) for chance in chances]
-        start = (2 * torch.stack(drawn) - 1) * bound
-        self.weight, self.bias = nn.Parameter(start[:, :-1].clone()), nn.Parameter(start[:, -1:].clone())
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias, x, self.weight)
-
-
-class Residual(nn.Module):
-    """x + W2 silu(W1 norm(x)), in every run."""
-
-    def __init__(self, width: int, hidden: int, chances: Sequence[torch.Generator]):
-        super().__init__()
-        self.first, self.second = Linears(width, hidden, chances), Linears(hidden, width, chances)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[R, N, d] -> [R, N, d]."""
-        change: Tensor = self.second(F.silu(self.first(F.layer_norm(x, x.shape[-1:]))))
-        return x + change
-
-
-def perceptrons(widths: tuple[int, int, int], hidden: int, depth: int, chances: Sequence[torch.Generator]) -> nn.Module:
-    """R residual perceptrons: in, `depth` blocks of the middle width, out."""
-    inner, width, outer = widths
-    blocks = [Residual(width, hidden, chances) for _ in range(depth)]
-    return nn.Sequential(Linears(inner, width, chances), *blocks, Linears(width, outer, chances))
+    starts: int = 1
+    scouting: int = 0
 
 
 class Translators(nn.Module):
@@ -220,14 +189,6 @@ class Discriminators(nn.Module):
         return each[0] + each[1], each[2] + each[3]
 
 
-def clipped(parameters: list[nn.Parameter]) -> None:
-    """Every run's gradient to a norm of CLIP at most."""
-    grads = [p.grad for p in parameters if p.grad is not None]
-    square = torch.stack([g.flatten(1).square().sum(1) for g in grads]).sum(0)
-    scale = (CLIP / square.sqrt().clamp_min(CLIP)).view(-1, 1, 1)
-    torch._foreach_mul_(grads, [scale] * len(grads))
-
-
 def learn_unpaired(
     x: np.ndarray,
     y: np.ndarray,
@@ -246,30 +207,68 @@ def learn_unpaired(
         raise SemblanceError(
             f"{len(seeds)} seeds and {len(each)} sets of terms: give one set a seed, and a seed or more"
         )
+    if plan.starts < 1 or not 0 <= plan.scouting <= plan.steps:
+        raise SemblanceError(
+            f"{plan.starts} starts and {plan.scouting} of {plan.steps} steps of scouting: give a start or more, and no "
+            "more scouting than steps"
+        )
     dims = (sides[0].shape[1], sides[1].shape[1])
-    net = Translators(dims, plan, [torch_chance(seed, 0) for seed in seeds])
-    judges = Discriminators(dims, plan, [torch_chance(seed, 1) for seed in seeds])
-    draws = [torch_chance(seed, 2) for seed in seeds]
-    weight = {name: torch.tensor([getattr(one, name) for one in each]) for name in Terms.__dataclass_fields__}
-    ours, theirs = list(net.parameters()), list(judges.parameters())
-    rules = [torch.optim.Adam(own, lr=plan.lr, betas=(0.5, 0.999), fused=True) for own in (ours, theirs)]
-    for step in range(plan.steps):
-        for rule in rules:
-            for group in rule.param_groups:
-                group["lr"] = plan.lr * (1 + math.cos(math.pi * step / plan.steps)) / 2
-        seen = passed(net, [_drawn(side, plan.batch, draws) for side in sides])
+    starts = [(seed, start) for seed in seeds for start in range(plan.starts)]
+    runs = _Runs(dims, plan, starts, [one for one in each for _ in range(plan.starts)])
+    begun = plan.scouting if plan.starts > 1 else 0
+    for step in range(begun):
+        runs.step(sides, plan.lr)
+        progress(step + 1, plan.steps)
+    if begun:
+        wrong = np.reshape(mismatch(runs.net, sides), (len(seeds), plan.starts))
+        runs = runs.only([plan.starts * row + int(best) for row, best in enumerate(wrong.argmin(1))])
+    for step in range(begun, plan.steps):
+        runs.step(sides, plan.lr * (1 + math.cos(math.pi * (step - begun) / (plan.steps - begun))) / 2)
+        progress(step + 1, plan.steps)
+    made = [Translator.of(runs.net, run, dims, plan) for run in range(len(seeds))]
+    return made, mismatch(runs.net, sides)
+
+
+class _Runs:
+    """Runs that learn side by side: translators, discriminators, what drives them, each run's own chance and terms."""
+
+    def __init__(
+        self,
+        dims: tuple[int, int],
+        plan: Plan,
+        starts: Sequence[tuple[int, int]],
+        terms: Sequence[Terms],
+    ):
+        self.dims, self.plan, self.starts, self.terms = dims, plan, list(starts), list(terms)
+        self.net = Translators(dims, plan, [torch_chance(seed, 0, start) for seed, start in starts])
+        self.judges = Discriminators(dims, plan, [torch_chance(seed, 1, start) for seed, start in starts])
+        self.draws = [torch_chance(seed, 2, start) for seed, start in starts]
+        self.weight = {name: torch.tensor([getattr(one, name) for one in terms]) for name in vars(terms[0])}
+        self.held = [list(self.net.parameters()), list(self.judges.parameters())]
+        self.rules = [torch.optim.Adam(own, lr=plan.lr, betas=(0.5, 0.999), fused=True) for own in self.held]
+
+    def only(self, rows: Sequence[int]) -> _Runs:
+        """These runs, with their weights; the optimiser begins anew."""
+        fewer = _Runs(self.dims, self.plan, [self.starts[row] for row in rows], [self.terms[row] for row in rows])
+        for old, new in ((self.net, fewer.net), (self.judges, fewer.judges)):
+            new.load_state_dict({name: value[list(rows)] for name, value in old.state_dict().items()})
+        fewer.draws = [self.draws[row] for row in rows]
+        return fewer
+
+    def step(self, sides: Sequence[Tensor], lr: float) -> None:
+        """Translators, then discriminators, on a batch of either side."""
+        seen = passed(self.net, [_drawn(side, self.plan.batch, self.draws) for side in sides])
         found = kept_terms(seen)
-        found["adversarial"], found["latent"] = judges.fooled(seen)
-        loss = sum((weight[name] * value for name, value in found.items()), torch.zeros(()))
-        for held, value, rule in ((ours, loss, rules[0]), (theirs, judges.own(seen), rules[1])):
+        found["adversarial"], found["latent"] = self.judges.fooled(seen)
+        loss = sum((self.weight[name] * value for name, value in found.items()), torch.zeros(()))
+        for held, value, rule in zip(self.held, (loss, self.judges.own(seen)), self.rules, strict=True):
             gradient = torch.autograd.grad(value.sum(), held, allow_unused=True)
             for parameter, part in zip(held, gradient, strict=True):
                 parameter.grad = part
             clipped(held)
+            for group in rule.param_groups:
+                group["lr"] = lr
             rule.step()
-        progress(step + 1, plan.steps)
-    wrong = mismatch(net, sides)
-    return [Translator.of(net, run, dims, plan) for run in range(len(seeds))], wrong
 
 
 @torch.no_grad()

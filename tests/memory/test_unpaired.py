@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from semblance.errors import SemblanceError
 from semblance.learning.parts import torch_chance
 from semblance.memory import unpaired
-from semblance.memory.unpaired import Passed, Plan, Terms, Translators, clipped, kept_terms, learn_unpaired
+from semblance.memory.side_by_side import clipped
+from semblance.memory.unpaired import Passed, Plan, Terms, Translators, kept_terms, learn_unpaired
 
 SMALL = Plan(width=16, hidden=16, backbone=1, steps=6, batch=32)
 
@@ -80,6 +81,22 @@ def test_the_same_seed_gives_the_same_bits_and_leaves_the_global_generator_alone
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
 
+def test_of_several_starts_the_one_of_the_least_mismatch_goes_on() -> None:
+    few = Plan(**{**vars(SMALL), "starts": 3, "scouting": 4, "steps": 4})
+    kept, wrong = learn_unpaired(X, Y, few, seeds=(3, 4))
+    sides = [torch.from_numpy(X), torch.from_numpy(Y)]
+    for seed, translator, least in zip((3, 4), kept, wrong, strict=True):
+        runs = unpaired._Runs((6, 6), few, [(seed, start) for start in range(3)], [Terms()] * 3)
+        for _ in range(4):
+            runs.step(sides, few.lr)
+        every = unpaired.mismatch(runs.net, sides)
+        assert least == pytest.approx(min(every), abs=1e-3) and max(every) > min(every)
+        best = unpaired.Translator.of(runs.net, int(np.argmin(every)), (6, 6), few)
+        torch.testing.assert_close(translator(sides[0]), best(sides[0]), atol=1e-3, rtol=0)
+    with pytest.raises(SemblanceError, match="7 of 6 steps"):
+        learn_unpaired(X, Y, Plan(**{**vars(SMALL), "starts": 2, "scouting": 7}))
+
+
 def test_a_term_of_weight_zero_has_no_say() -> None:
     off = Terms(adversarial=0.0, latent=0.0)
     found, _ = learn_unpaired(X, Y, SMALL, [Terms(), off], seeds=(6, 6))
@@ -100,7 +117,7 @@ def test_some_steps_bring_translations_nearer_to_their_cycle_and_to_the_other_si
     plan = Plan(width=16, hidden=32, backbone=1, steps=120, batch=64)
     turn = np.linalg.qr(np.random.default_rng(3).normal(size=(6, 6)))[0].astype(np.float32)
     _, wrong = learn_unpaired(X, Y @ turn, plan, seeds=(0,))
-    start = Translators((6, 6), plan, [torch_chance(0, 0)])
+    start = Translators((6, 6), plan, [torch_chance(0, 0, 0)])
     before = unpaired.mismatch(start, [torch.from_numpy(X), torch.from_numpy(Y @ turn)])
     assert wrong[0] < 0.6 * before[0]
 
