@@ -223,6 +223,8 @@ class LatentDynamics:
         right.axhline(1, color="0.5", linewidth=0.8)
         right.set(xlabel="cosine with the nearest known item" if known else "attractor", ylabel="spectral radius")
         right.set_ylim(0, max(1.05, 1.05 * float(self.rho.max())))
+        if known:
+            right.set_xlim(min(0.5, float(self.like.min())) - 0.02, 1.02)
         return figure
 
     def save(self, path: str | Path) -> None:
