@@ -25,8 +25,8 @@ from semblance.space.model import Model
 from semblance.space.training import train
 
 SHARE = 0.2
-SETTINGS: dict[str, float] = {}
-"""Of the recipe, within the paper's ranges."""
+SETTINGS: dict[str, float] = {"threshold": 0.45, "k": 7, "degree": 2, "power": 1.0}
+"""Of the recipe, the same for both graphs."""
 
 
 @claim(
@@ -48,11 +48,19 @@ SETTINGS: dict[str, float] = {}
         "learning/attacks.py",
         "recipes/graph_refined.py",
     ),
+    minutes=5.0,
+    calibrated={
+        "Cora attacked, points of STABLE above GCN": {
+            "catalogue": "cosine up to 0 to 0.2, 5 (1 to 7) neighbours added, exponent 0.5 (up to 2); no figure tried",
+            "used": "cosine up to 0.45, 7 neighbours of more than 2 edges, exponent 1, 200 epochs of contrast",
+            "why": "seeds 100 to 102: up to 0.2 a third of the added edges go, up to 0.45 0.55 of them and 0.2 of the others",
+        }
+    },
 )
 def stable_structure_refinement(run: Run) -> None:
     """A graph that was refined by embeddings learned without labels keeps most of GCN's accuracy where an attacker
     flipped a fifth of the edges, and costs little where nobody did."""
-    found = np.array([measured(run, seed) for seed in run.seeds])
+    found = np.array([measured(run, seed) for seed in (run.seeds[:1] if run.broken else run.seeds)])
     clean, attacked, refined, refined_clean, raw, added, original = found.T
     run.report("Cora, points that GCN loses by the attack", 100 * (clean - attacked))
     run.report("Cora attacked, points of STABLE above GCN", 100 * (refined - attacked))

@@ -2,7 +2,7 @@
 
     reader   z = PReLU( S X W + b )  on the graph without the edges whose ends share no features; trained by contrast
     graph    refined(observed, z), weighed: A_ij = (d_i d_j)^power on edges and loops, rows divided by their sums
-    states   A dropout( ReLU( A dropout(z) W_1 + b_1 ) );  a linear map of them scores classes, as GCN's last layer does
+    states   A dropout( ReLU( A z W_1 + b_1 ) );  a linear map of them scores classes, as GCN's last layer does
 
 The reader is at rest while the rest learns: z and the graph are made once for its weights. reader=None: the features
 themselves take z's place.
@@ -88,7 +88,7 @@ class Robust(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """-> states of all nodes [V, hidden]."""
         z, graph = self.seen(batch)
-        h = torch.relu(self.layer(F.dropout(z, self.dropout, self.training), graph))
+        h = torch.relu(self.layer(z, graph))
         inner, weight, left, right, own = factors(graph, "mean", False, True, h.dtype)
         return spread(
             inner.rows(), inner.columns(), F.dropout(h, self.dropout, self.training), weight, left, right, own
