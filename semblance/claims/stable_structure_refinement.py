@@ -53,7 +53,7 @@ SETTINGS: dict[str, float] = {"threshold": 0.45, "k": 7, "degree": 2, "power": 1
         "Cora attacked, points of STABLE above GCN": {
             "catalogue": "cosine up to 0 to 0.2, 5 (1 to 7) neighbours added, exponent 0.5 (up to 2); no figure tried",
             "used": "cosine up to 0.45, 7 neighbours of more than 2 edges, exponent 1, 200 epochs of contrast",
-            "why": "seeds 100 to 102: up to 0.2 a third of the added edges go, up to 0.45 0.55 of them and 0.2 of the others",
+            "why": "seeds 100 to 102: up to 0.2 a quarter of the added edges go, up to 0.45 0.55 and 0.2 of the others",
         }
     },
 )
