@@ -44,6 +44,8 @@ def _one_direction(z: np.ndarray, rank: float, geometry: str) -> str | None:
     if geometry != "cosine":  # where lengths count, a common direction is no loss
         return None
     found = watch.spread(torch.from_numpy(np.ascontiguousarray(z)))
+    if found["spread"] >= watch.COLLAPSED_SPREAD:  # few directions are judged below, by how many there could be
+        return None
     return watch.warning({**found, "effective_rank": rank})
 
 
