@@ -8,6 +8,7 @@ backward_rules.py what a ReLU lets pass on the way back: gradient, deconvnet, gu
 cart_pole.py     pole balancing for many policies at once, and evolution strategies
 channel_axes.py which tensors of a network share an axis of channels, read off its trace
 channels.py      a network with its channels permuted, merged, split or thinned
+coding.py           clusters of an affinity, and the number of them that takes fewest bits
 collapse.py      whether labelled embeddings have come to one point a class, and in which frame these stand
 cutout.py        an object's outline from a saliency map, by colours and the cheapest cut
 comparison.py    how far two representations agree, by every measure, with intervals and beside chance
@@ -52,6 +53,7 @@ recommendation.py whether the items a user turns to next stand first
 receptive_field.py how far a network on a graph looks, and what becomes of its nodes there
 retrieval.py     whether units of one label stand first when all others are ranked by similarity
 saliency.py      what in the input answers for a number: gradients, integrals, occlusion, class images
+sanity.py        whether an explanation changes when the network's weights are drawn anew
 similarity.py    how much two representations share: CKA, SVCCA, PWCCA, Procrustes, RSA, neighbours
 sparse_maps.py   what one unit says, said by few units of another network
 subspace.py      a network trained along a few random directions
@@ -59,6 +61,7 @@ translated.py    whether items known on two sides find their counterparts
 unconstrained_features.py what the last linear layers come to when features are free, by class size
 units.py         what a channel stands for, and what becomes of the work without it
 uniformity.py    how an embedding uses its sphere, without labels
+words.py         an explanation by pieces of words, told by whole words
 """
 
 from semblance.lazy import lazy

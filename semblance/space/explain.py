@@ -22,6 +22,7 @@ import torch
 from semblance.analysis.explain import STEPS, Asked
 from semblance.analysis.explain import explain as explained
 from semblance.analysis.explanation import Explanation
+from semblance.analysis.words import in_words
 from semblance.data.dataset import ArrayDataset
 from semblance.data.pictures import as_pictures
 from semblance.data.prepare import Prepare
@@ -57,7 +58,8 @@ def explain(
     finder = _Finder(space if isinstance(space, Space) else None, model)
     asked = finder.asked(x, y)
     model.network.eval()
-    return explained(model.shape.domain, replace(asked, method=method, curve=curve, steps=steps, seed=seed))
+    found = explained(model.shape.domain, replace(asked, method=method, curve=curve, steps=steps, seed=seed))
+    return in_words(found, asked.stored) if "tokens" in asked.known else found
 
 
 def _nearest(space: Space | Model, x: Any) -> str:
@@ -116,9 +118,16 @@ class _Finder:
         if len(dataset) != 2:
             raise SemblanceError("one of the texts is empty: give words to explain")
         (batch,) = self.model.batches(dataset)
-        pieces = [[text[a:b] or "·" for a, b in self.model.pieces.spans(text)] for text in texts]
+        spans = [self.model.pieces.spans(text) for text in texts]
         notes = (*self.notes, *dataset.notes[1:])
-        return Asked(self._encoder, batch, names, stored=texts, known={"tokens": pieces}, notes=notes)  # type: ignore[arg-type]
+        return Asked(
+            self._encoder,
+            batch,
+            names,
+            stored=list(zip(texts, spans, strict=True)),
+            known={"tokens": spans},
+            notes=notes,
+        )  # type: ignore[arg-type]
 
     def _text(self, item: Any) -> str:
         """An id's text as the space keeps it, that of a file, or several words as they are."""

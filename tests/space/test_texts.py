@@ -105,11 +105,11 @@ def test_the_command_line_searches_by_text(space, capsys):
 def test_two_texts_are_explained_by_ids_and_by_words(space):
     found = sb.explain(space, "0", "5", curve=False)
     text = space.attributes(["text"]).column("text").to_pylist()
-    words = "".join(found.parts[0].names).replace("·", "")
-    assert text[0].replace(" ", "").startswith(words)
+    words = found.parts[0].names
+    assert len(words) >= 2 and list(words[:-1]) == text[0].split()[: len(words) - 1], "the last word may be cut"
     assert found.pairs is not None and found.gap < 0.05
     own = sb.explain(space, "0", "ships on the sea", curve=False)
-    assert own.names[1] == "ships on the sea" and "ships" in " ".join(own.parts[1].names) + "ships"
+    assert own.names[1] == "ships on the sea" and own.parts[1].names[0] == "ships"
     with pytest.raises(SemblanceError, match="neither an item of this space"):
         sb.explain(space, "0", "zzz")
 

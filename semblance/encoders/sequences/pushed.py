@@ -22,6 +22,9 @@ from torch import Tensor, nn
 
 from semblance.encoders.sequences.transformer import Block
 
+IN_CACHE = 1 << 18
+"""Numbers of movements that are pushed at a time."""
+
 
 def push(
     blocks: Sequence[Block], h: Tensor, present: Tensor, positions: Tensor | None, delta: Tensor, share: Tensor
@@ -31,6 +34,15 @@ def push(
     if not blocks:
         return (share[:, None] * delta).expand(len(h), -1, -1)
     h, moved = _first(blocks[0], h, present, positions, delta)
+    # So few movements at a time that they stay in a core's cache.
+    size = max(1, IN_CACHE // max(h[:1].numel() * len(h), 1))
+    return torch.cat([_rest(blocks, h, present, positions, part, share) for part in moved.split(size, dim=1)], dim=1)
+
+
+def _rest(
+    blocks: Sequence[Block], h: Tensor, present: Tensor, positions: Tensor | None, moved: Tensor, share: Tensor
+) -> Tensor:
+    """From the first block's perceptron on: states [n, T, d] and movements [n, P, T, d] -> [n, P, d]."""
     for number, block in enumerate(blocks):
         if number:
             h, moved = _attention(block, h, present, positions, moved)
