@@ -92,7 +92,7 @@ class Served:
 
 
 class Client:
-    """One connection that is kept."""
+    """One connection that is kept, and made anew where the server has closed it because nothing came."""
 
     def __init__(self, port: int):
         self.port = port
@@ -102,6 +102,17 @@ class Client:
     async def ask(
         self, method: str, path: str, body: bytes | None = None, kind: str = "application/json"
     ) -> tuple[int, bytes]:
+        kept = self.writer is not None
+        try:
+            return await self._asked(method, path, body, kind)
+        except (ConnectionError, asyncio.IncompleteReadError) as error:
+            if not kept or getattr(error, "partial", b""):
+                raise
+            await self.close()
+            self.writer = None
+            return await self._asked(method, path, body, kind)
+
+    async def _asked(self, method: str, path: str, body: bytes | None, kind: str) -> tuple[int, bytes]:
         if self.writer is None:
             self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
         assert self.reader is not None
