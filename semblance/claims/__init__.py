@@ -1,5 +1,6 @@
 """Every catalogue entry's claim, as a run that prints evidence and can fail, in a file named like the entry.
 
+drawings.py         characters of alphabets that were never seen, and pairs of them
 evidence.py         results/ENTRY.json, what is stale, and docs/EVIDENCE.md
 ledger.py           `@claim`, the rules of its parts, and the runs that keep or break them
 perceptrons.py      MNIST as rows for claims on perceptrons, and who is right

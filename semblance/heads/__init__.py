@@ -1,5 +1,6 @@
 """From a representation to an answer: classes, neighbours, prototypes. A head does not know how it is trained.
 
+batch_attention.py  while training, the items of a batch look at one another
 prototypes/       heads that answer by one point per class
 classify.py       scores per class from an embedding, and predictions averaged over crops and sizes of one image
 clusters.py       the answer of a network whose embedding already scores clusters

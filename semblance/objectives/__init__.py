@@ -1,5 +1,6 @@
 """What a representation is asked to be good at. An objective owns what trains along and is dropped afterwards.
 
+across_batch.py      the classifier answers for items alone and for items that have looked at their batch
 adversarial.py       embeddings spread as normal draws, as far as a discriminator can tell
 bank.py              candidates that outlive the batch
 branches.py          several views of an item, one to be told from another in feature space
@@ -7,6 +8,8 @@ candidates.py        among whom a row of the contrast core finds its neighbours
 classify.py          cross-entropy of the network's own head
 clusters.py          points, a few codes, and an assignment of the one to the other
 codes.py             what a view says of itself as a distribution over learned directions
+coding_rate.py       how many nats it takes to write features down, altogether and by parts
+compatible.py        a new network whose embeddings may stand beside those of an old one
 contrast.py          bring neighbours together, by matching two neighbour distributions
 contrast_table.py    published methods as (p, kernel of q, candidates), after I-Con's
 distil/              a student learns what a teacher answers
@@ -26,6 +29,7 @@ masked_branches.py   views with hidden patches, rebuilt from the patches that ar
 masks.py             which tokens of a picture are hidden, and which are seen
 mined.py             a triplet loss over what a rule finds among the embeddings of a batch
 mixture.py           the losses of several experts, weighed by how much each counts for a unit
+montage.py           patches of all pictures of a batch, shuffled and put together as pictures
 neighbours.py        who is near whom in the data
 pairwise.py          links under a learned score of pairs, those asked about being out of sight
 multi_similarity.py  an item's likes and unlikes, each weighed by how far it is from where it should be
@@ -85,6 +89,9 @@ __getattr__, __dir__, __all__ = lazy(
         "NoiseTargets": "targets",
         "Proxies": "proxies",
         "Sphere": "sphere",
+        "AcrossBatch": "across_batch",
+        "RateReduction": "coding_rate",
+        "Compatible": "compatible",
         "Teachers": "teachers",
         "MaskedBranches": "masked_branches",
         "SquaredError": "regress",

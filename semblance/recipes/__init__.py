@@ -3,10 +3,12 @@
 attribution.py   networks made to be looked into: maps fine enough to show why two pictures are near
 as_is.py         embeddings that exist already
 backbones.py     a backbone by name, and the width that objectives and heads will meet
+batch_attention.py  attention across the batch while training: batchformer
 branches.py      two views of a picture, one predicting the other, without negatives
 cascade.py       features learned without labels, then questions to people about samples
 catalogue.py     the catalogue's table as shipped
 class_geometry.py what classes come to in the last layers, foretold: neural-collapse
+coding_rate.py   features spread over subspaces, one for each group: cpp
 contrast.py      who counts as a neighbour, and among how many one is chosen: simclr, supcon and kin
 frozen.py        a net learns some labels, then a linear machine on its frozen features answers
 graph_autoencoders.py  nodes from what can be rebuilt of the graph: variational and adversarial ones, sdne
@@ -54,6 +56,7 @@ landscape.py     the loss around a point, where the answer is known: intrinsic-d
 masked.py        a few patches are seen and the rest rebuilt: mae, macrl, cropmae
 memory.py        a frozen encoder, and a space whose stored items vote
 mined.py         batches put together by label: facenet, global-proxy-mining
+montage.py       patches of a batch, shuffled and put together: jigsaw-clustering
 neighbours.py    nearest neighbours beside a trained classifier
 plugged.py       recipes of other packages, by entry points
 pretext.py       a task that the data sets itself, whose features are kept

@@ -6,6 +6,7 @@ global-proxy-mining   batches of labels whose proxies are near, any loss of embe
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 
 import numpy as np
@@ -17,6 +18,7 @@ from semblance.data.dataset import Shape
 from semblance.data.semi_hard import SemiHard
 from semblance.errors import unknown
 from semblance.learning.backprop import Backprop
+from semblance.objectives.compatible import Compatible
 from semblance.objectives.mined import Mined
 from semblance.objectives.multi_similarity import MultiSimilarity
 from semblance.objectives.proxies import Proxies
@@ -77,6 +79,30 @@ def facenet(
         batches=Crowds(batch, items, steps),
     )
     return Recipe(encoder=backbone_of(backbone, width, dim=dim), stages=(stage,))
+
+
+def compatible(old: nn.Module, new: nn.Module, margin: float = 0.2, steps: int = 80, epochs: int = 2) -> Recipe:
+    """Two trained encoders of one kind: `new` learns to embed beside `old`. Its last layer, the map to `dim`, starts as the
+    old one's and learns alone for a quarter of the epochs at least one, then everything does."""
+    new = copy.deepcopy(new)
+    new.project.load_state_dict(old.project.state_dict())  # type: ignore[union-attr, operator, arg-type]
+
+    def learning(all_of_it: bool):  # type: ignore[no-untyped-def]
+        def objective(shape: Shape) -> Compatible:
+            new.requires_grad_(all_of_it)
+            new.project.requires_grad_(True)  # type: ignore[union-attr, operator]
+            return Compatible(copy.deepcopy(old), Mined(rule_of("semi-hard", margin), partial(hinge, margin=margin)))
+
+        return objective
+
+    batches = Crowds(200, 10, steps)
+    return Recipe(
+        encoder=lambda shape: new,
+        stages=tuple(
+            Stage(Backprop("adam", lr=1e-3, schedule="constant", epochs=count), learning(whole), batches)
+            for count, whole in ((max(1, epochs // 4), False), (epochs, True))
+        ),
+    )
 
 
 class Reader:

@@ -17,7 +17,12 @@ from semblance.recipes.registry import Recipe, Stage, recipe
 from semblance.recipes.supervised import moved_a_little
 
 
-@recipe(entry="hyperspherical-novel-classes", paper="Pereira et al. 2021, arXiv:2102.03243", domains="images", needs="labels")
+@recipe(
+    entry="hyperspherical-novel-classes",
+    paper="Pereira et al. 2021, arXiv:2102.03243",
+    domains="images",
+    needs="labels",
+)
 def hyperspherical(
     backbone: str = "small",
     width: int = 0,

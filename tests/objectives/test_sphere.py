@@ -72,6 +72,7 @@ def test_the_scale_learns_only_where_it_is_asked_to():
 
 def test_unlabelled_items_are_left_out():
     sphere, z, labels = made()
+    sphere.float()
     loss, told = sphere(
         AsItIs(), {"x": torch.cat([z, z[:3]]).float(), "labels": torch.cat([labels, -torch.ones(3).long()])}
     )
