@@ -33,6 +33,7 @@ PAGES = {
     "write-one-thing.md": "Write one thing",
     "which-recipe.md": "Which recipe for my data",
     "graphs.md": "Graphs, hypergraphs, complexes",
+    "text.md": "Text",
     "geometry.md": "What a network holds",
     "filtered-search.md": "Filtered search, changing spaces",
     "align.md": "Two spaces, one query",

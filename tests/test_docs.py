@@ -49,6 +49,12 @@ def tiny(tmp_path, monkeypatch) -> Path:
     )
     pq.write_table(pa.table({**columns, "label": label}), tmp_path / "numbers.parquet")
     np.save(tmp_path / "vectors.npy", vectors)
+    sayings = ["a ship on the sea", "bread from the oven", "rain and wind", "the ship sails at night", "flour makes bread"]
+    lines = [f"{said}, {chance.choice(['today', 'again', 'as ever'])} {i}" for i, said in enumerate(sayings * 8)]
+    csv.write_csv(pa.table({"text": lines}), tmp_path / "sentences.csv")
+    ends = chance.integers(0, 40, (2, 60))
+    judged = {"sentence1": [lines[i] for i in ends[0]], "sentence2": [lines[i] for i in ends[1]]}
+    csv.write_csv(pa.table({**judged, "score": 5.0 * (ends[0] % 5 == ends[1] % 5)}), tmp_path / "pairs.csv")
     topic = np.arange(60) % 3
     low, high = np.triu_indices(60, 1)
     cites = chance.random(len(low)) < np.where(topic[low] == topic[high], 0.3, 0.03)
