@@ -30,7 +30,7 @@ def vqgraph_teacher(
     commitment: float = 0.25,
     state: float = 0.001,
     edges: float = 0.03,
-    dropout: float = 0.5,
+    dropout: float = 0.8,
     lr: float = 0.01,
     weight_decay: float = 5e-4,
     epochs: int = 100,
@@ -56,7 +56,9 @@ def vqgraph_teacher(
 
     rule = adam(lr, weight_decay, epochs, patience)
     stage = Stage(rule, lambda shape: Penalised(CrossEntropy()), Whole())
-    return Recipe(encoder, (stage,), lambda shape: Linear(hidden, shape.classes), memory="data")
+    # As in the public code, words as they are and dropout of 0.8: with rows that sum to 1, 64% of Cora instead of 77%, with
+    # dropout of 0.5 77% instead of 80% (one seed).
+    return Recipe(encoder, (stage,), lambda shape: Linear(hidden, shape.classes), standardise=False, memory="data")
 
 
 @recipe(entry="vqgraph", paper="Yang et al. 2024, arXiv:2308.02117", domains="graph", needs="labels")
