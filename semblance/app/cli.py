@@ -227,7 +227,10 @@ def embed(
             _dry(face, [said])
             return
         progress(0, 1, "embedding")
-        ids, vectors = opened.embed(data)
+        dataset = opened.model.read(data)
+        for note in dataset.notes[1:] if opened.model.pieces is not None else ():
+            face.say(note)  # texts that are cut, or empty
+        ids, vectors = opened.embed(dataset)
     write_vectors(out, ids, vectors)
     if face.as_json:
         face.answer({"out": out, "units": len(ids), "dim": vectors.shape[1]})

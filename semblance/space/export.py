@@ -133,6 +133,10 @@ def export_model(model: Model, path: str | Path) -> None:
         raise unknown("model format", suffix, MODELS)
     if suffix == ".onnx":
         _onnx_libraries()
+    if model.pieces is not None:
+        raise SemblanceError(
+            f"a model of texts reads the pieces of its own tokenizer, which {suffix} cannot hold: serve it by Model.embed"
+        )
     model.network.eval().cpu()
     served = Served(model).eval()
     program = _traced(model, served)

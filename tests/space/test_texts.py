@@ -38,7 +38,7 @@ def topics():
 def space(csv, tmp_path_factory):
     said = []
     out = tmp_path_factory.mktemp("made") / "s.space"
-    made = sb.fit(csv, "simcse", out=out, epochs=2, length=8, batch=32, say=said.append, **LITTLE)
+    made = sb.fit(csv, "simcse", out=out, epochs=3, least=256, length=8, batch=32, say=said.append, **LITTLE)
     made.info["said"] = said
     yield made
     made.close()
@@ -100,6 +100,35 @@ def test_the_command_line_searches_by_text(space, capsys):
     code = run(app, ["search", str(space.path), "--text", "sea harbour ship", "-k", "2", "--json"])
     said = json.loads(capsys.readouterr().out)
     assert not code and len(said["results"]) == 2 and said["results"][0]["attributes"]["topic"] == "topic 0"
+
+
+def test_embedding_says_what_it_does_not_read(space, tmp_path, capsys):
+    (tmp_path / "long.txt").write_text("sea and harbour and ship and sail and song\n\nsea\n")
+    assert not run(app, ["embed", str(space.path), str(tmp_path / "long.txt"), "-o", str(tmp_path / "z.npy")])
+    said = capsys.readouterr().err
+    assert "1 of 2 texts are longer than 8 pieces" in said and "1 empty text is left out" in said
+    assert np.load(tmp_path / "z.npy").shape == (2, 32)
+
+
+def test_a_model_of_texts_is_not_exported_without_its_pieces(space, tmp_path):
+    with pytest.raises(SemblanceError, match="the pieces of its own tokenizer"):
+        space.export(tmp_path / "m.pt2")
+
+
+def test_the_server_reads_text_as_a_query(space):
+    pytest.importorskip("fastapi")
+    from semblance.app.server.searching import Query, vector_of
+
+    class Here:
+        def __init__(self):
+            self.space = space
+
+    class Held:
+        manifest = space.manifest
+
+    vector, item = vector_of(Here(), Held(), Query(text="a sea harbour"))
+    assert item is None
+    np.testing.assert_array_equal(vector, space.read_words(["a sea harbour"])[0])
 
 
 def test_two_texts_are_explained_by_ids_and_by_words(space):
