@@ -21,6 +21,7 @@ hypergraph_contrast.py  two views of a hypergraph, at the level of nodes, hypere
 hypergraph_generation.py  memberships or features that are masked, told from the rest
 judgements.py        what was said of a pair is to be read off its two embeddings
 kernels.py           how near two learned points are
+leave_one_out.py     the nearest neighbours vote, and an item shall be told right
 lift.py              a loss of embeddings becomes an objective of items or of views
 likelihood.py        an encoder that says how likely a unit is shall find the training units likely
 links.py             what is related shall score higher than what is not

@@ -53,6 +53,7 @@ graph_walks.py   who is met near whom, as a vector for every node: deepwalk, nod
 hopfield.py      retrieval of stored patterns as an encoder: bags, words with motifs, small tables
 known_answers.py  networks analysed, made-up ones whose answer is known: feature-complexity, latent-dynamics
 landscape.py     the loss around a point, where the answer is known: intrinsic-dimension
+leave_one_out.py labels asked of what is near, classes may stay in pieces: look
 masked.py        a few patches are seen and the rest rebuilt: mae, macrl, cropmae
 memory.py        a frozen encoder, and a space whose stored items vote
 mined.py         batches put together by label: facenet, global-proxy-mining
