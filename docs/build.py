@@ -38,6 +38,7 @@ PAGES = {
     "filtered-search.md": "Filtered search, changing spaces",
     "align.md": "Two spaces, one query",
     "compare.md": "Compare: what two models share",
+    "explain.md": "Explain: why two things are near",
     "explorer.md": "The explorer",
     "installing.md": "Installing",
     "support.md": "What is supported",

@@ -1,7 +1,8 @@
 """Why two nodes of a graph are near: by the features of the nodes that both are made of, and by the edges between these.
 
-    integrated  integrated gradients of all features at once, from none: summed over a node's features and over the nodes
-                of a feature, each complete; edges by the gradient of their weight, or by their effect
+    integrated  integrated gradients of all features at once, from none, of either node with the other held fast (mean of
+                both): summed over a node's features and over the nodes of a feature, each complete; edges by the gradient
+                of their weight, or by their effect
     occlusion   edges by their effect alone (the similarity less what it is without the edge), for any encoder
 
 Only nodes whose features have a gradient are parts: what the network can see of the two. References: Sundararajan et al.
@@ -44,7 +45,7 @@ def explain(asked: Asked) -> Explanation:
     if method == "occlusion":
         seen, parts = torch.tensor(_around(batch["graph"], pair)), ()
     else:
-        share, reference = _integrated(score, batch, asked.steps)
+        share, reference = _integrated(_apart(asked.encoder, batch), batch, asked.steps)
         seen, parts = _shared_out(asked, share, reference, pair)
     edges, notes = _edges(score, batch, seen, method)
     if len(edges[0]):
@@ -54,10 +55,22 @@ def explain(asked: Asked) -> Explanation:
     nodes = next((side for side in parts if side.kind == "nodes"), None)
     found = None
     if asked.curve and nodes is not None and len(nodes.names) > 1:
-        found = curve(_value(score, batch, seen), nodes.share, asked.seed, orders=ORDERS)
+        found = curve(_value(_apart(asked.encoder, batch), batch, seen), nodes.share, asked.seed, orders=ORDERS)
     return Explanation(
         asked.names, similarity, parts, method, without="no features", curve=found, notes=(*asked.notes, *notes)
     )
+
+
+def _apart(encoder: torch.nn.Module, batch: Batch) -> Callable[[Batch], Tensor]:
+    """The similarity of either node, as another batch has it, with the other as it is in this one; the mean of both. Were
+    both to change, two nodes of nothing would be alike again."""
+    with torch.no_grad():
+        whole = encoder.embed(batch)  # type: ignore[operator]
+
+    def score(batch: Batch) -> Tensor:
+        return cosine(encoder.embed(batch), whole.flip(0)).mean()  # type: ignore[operator]
+
+    return score
 
 
 def _similarity(encoder: torch.nn.Module) -> Callable[[Batch], Tensor]:

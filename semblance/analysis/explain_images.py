@@ -8,6 +8,8 @@ occlusion   the similarity less what it is with a cell made neutral         any 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -54,7 +56,7 @@ def explain(asked: Asked) -> Explanation:
         )
         for name, share, reference, picture in zip(asked.names, shares, references, pictures(asked.stored), strict=True)
     )
-    found = curve(_value(asked, grid), np.concatenate(shares), asked.seed) if asked.curve else None
+    found = curve(_value(asked, grid, z), np.concatenate(shares), asked.seed) if asked.curve else None
     return Explanation(
         asked.names, similarity, sides, method, without="the mean colour", pairs=pairs, curve=found, notes=asked.notes
     )
@@ -106,23 +108,24 @@ def _by_pixels(
     return shares, (references[0], references[1])
 
 
-def _value(asked: Asked, grid: tuple[int, int]):
-    """Which cells of both pictures are kept [n, 2 P] -> similarities [n]; one cell of a grid is a rectangle of pixels."""
+def _value(asked: Asked, grid: tuple[int, int], z: Tensor) -> Callable[[np.ndarray], np.ndarray]:
+    """Which cells of both pictures are kept [n, 2 P] -> the mean of two similarities [n]: of what is left of either picture
+    with the whole other one. With nothing left of both they would be alike again."""
     x = asked.batch["x"]
     where = places((x.shape[2], x.shape[3]), grid)
 
+    @torch.no_grad()
     def value(kept: np.ndarray) -> np.ndarray:
         sides = torch.from_numpy(kept).view(len(kept), 2, -1).unbind(1)
-        z = []
-        for picture, side in zip(x, sides, strict=True):
-            seen = [
-                asked.encoder.embed({"x": torch.where(part[:, where][:, None], picture[None], asked.neutral)})
-                for part in side.split(AT_ONCE)
-            ]
-            z.append(torch.cat(seen))
-        return cosine(*z).numpy()
+        total = torch.zeros(len(kept))
+        for picture, side, other in zip(x, sides, z.flip(0), strict=True):
+            for rows in torch.arange(len(kept)).split(AT_ONCE):
+                seen = torch.where(side[rows][:, where][:, None], picture[None], asked.neutral)
+                total[rows] += cosine(asked.encoder.embed({"x": seen}), other.expand(len(rows), -1)) / 2
+        found: np.ndarray = total.numpy()
+        return found
 
-    return torch.no_grad()(value)
+    return value
 
 
 def pictures(stored: Tensor) -> list[np.ndarray]:

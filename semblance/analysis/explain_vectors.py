@@ -44,7 +44,7 @@ def explain(asked: Asked) -> Explanation:
         sides.append(Parts(asked.names[i], "features", names, share, reference))
     found = None
     if asked.curve and x.shape[1] > 1:
-        found = curve(_value(asked, neutral), np.concatenate([side.share for side in sides]), asked.seed)
+        found = curve(_value(asked, neutral, z), np.concatenate([side.share for side in sides]), asked.seed)
     without = "the columns' means"
     return Explanation(asked.names, similarity, tuple(sides), method, without=without, curve=found, notes=asked.notes)
 
@@ -54,15 +54,16 @@ def _towards(asked: Asked, other: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda x: cosine(asked.encoder.embed({"x": x}), other[None].expand(len(x), -1))
 
 
-def _value(asked: Asked, neutral: Tensor) -> Callable[[np.ndarray], np.ndarray]:
+def _value(asked: Asked, neutral: Tensor, z: Tensor) -> Callable[[np.ndarray], np.ndarray]:
+    """Which columns of both rows are kept [n, 2 d] -> mean similarity [n] of what is left of either with the other."""
+
     @torch.no_grad()
     def value(kept: np.ndarray) -> np.ndarray:
-        left, right = torch.from_numpy(kept).view(len(kept), 2, -1).unbind(1)
-        z = [
-            asked.encoder.embed({"x": torch.where(part, row, neutral)})
-            for row, part in zip(asked.batch["x"], (left, right), strict=True)
-        ]
-        found: np.ndarray = cosine(*z).numpy()
+        sides = torch.from_numpy(kept).view(len(kept), 2, -1).unbind(1)
+        total = torch.zeros(len(kept))
+        for i, (row, part) in enumerate(zip(asked.batch["x"], sides, strict=True)):
+            total += _towards(asked, z[1 - i])(torch.where(part, row, neutral)) / 2
+        found: np.ndarray = total.numpy()
         return found
 
     return value

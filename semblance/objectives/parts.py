@@ -7,6 +7,8 @@ arXiv:1806.10574. """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -26,8 +28,8 @@ class NearOwnParts(nn.Module):
 
     def forward(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Metrics]:
         """-> scalar (0 where no item is labelled), {loss, accuracy, cluster, separation}."""
-        head = model.head
-        nearest = head.nearest(model.encoder(batch))
+        head: Any = model.head
+        nearest = head.nearest(model.encoder(batch))  # type: ignore[operator]
         labels: Tensor = batch["labels"]
         known = labels >= 0
         if not bool(known.any()):

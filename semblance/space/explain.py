@@ -112,7 +112,7 @@ class _Finder:
     def _texts(self, x: Any, y: Any) -> Asked:
         """Texts of the space, of files, or words of one's own."""
         texts = [self._text(item) for item in (x, y)]
-        names = tuple(shortened(str(item)) for item in (x, y))
+        names = (shortened(str(x)), shortened(str(y)))
         dataset = self.model.read(texts)
         assert self.model.pieces is not None
         if len(dataset) != 2:
@@ -127,7 +127,7 @@ class _Finder:
             stored=list(zip(texts, spans, strict=True)),
             known={"tokens": spans},
             notes=notes,
-        )  # type: ignore[arg-type]
+        )
 
     def _text(self, item: Any) -> str:
         """An id's text as the space keeps it, that of a file, or several words as they are."""
