@@ -61,7 +61,7 @@ def relative(
 
 
 @recipe(entry="vec2vec", paper="Jha et al. 2025, arXiv:2505.12540", domains=(), makes="report")
-def vec2vec(dim: int = 8, steps: int = 60, seed: int = 0) -> Recipe:
+def vec2vec(dim: int = 8, steps: int = 20, seed: int = 0) -> Recipe:
     """semblance reproduce vec2vec    # two spaces, no pairs: sb.align(a, b, method="vec2vec") for your own"""
     return Recipe(encoder=no_encoder("vec2vec"), makes="report", report=lambda: what_the_loss_says(dim, steps, seed))
 
