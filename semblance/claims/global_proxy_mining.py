@@ -93,10 +93,10 @@ class Watched:
 
     def __init__(self, sampler: Alike, broken: bool):
         self.reader = sampler.proxies
-        self.sampler = Alike(sampler.places, sampler.items, self.read)
+        self.sampler = Alike(sampler.places, sampler.items, self.known)
         self.broken, self.seconds, self.epochs = broken, 0.0, []  # type: ignore[var-annotated]
 
-    def read(self):  # type: ignore[no-untyped-def]
+    def known(self):  # type: ignore[no-untyped-def]
         """Labels and vectors, shuffled where sabotaged."""
         known = None if self.reader is None else self.reader()
         if known is None or not self.broken:
@@ -140,7 +140,7 @@ def recalled(z: np.ndarray, y: np.ndarray) -> float:
 
 def agreeing(model: Model, data: ArrayDataset, batches: Watched) -> float:
     """Share of a place's 10 nearest by proxies that are among its 10 nearest by mean descriptors."""
-    known = batches.read()
+    known = batches.known()
     assert known is not None
     labels = np.asarray(data.targets["labels"])
     z = directions(features(model, data, np.arange(len(data))))
