@@ -8,8 +8,9 @@
     M = 1:   z_k = max(0, sqrt(n_k) - N sqrt(lambda_W lambda_H)), so class k vanishes when n_k <= N^2 lambda_W lambda_H
 
 So class means are orthogonal, of lengths that follow the class sizes (equal ones: an orthogonal frame in every layer). With
-a last bias and equal sizes they form a simplex, for squared error and cross-entropy alike. `foretold` is the theory, for
-squared error without bias; `found` minimises the loss itself, as a check and where there is no formula.
+a last bias and equal sizes they form a simplex, for squared error and, behind one layer, for cross-entropy; behind three,
+descent also finds minima of cross-entropy that lie lower and have less rank. `foretold` is the theory, for squared error
+without bias; `found` minimises the loss itself, as a check and where there is no formula.
 References: Dang et al. 2023 "Neural Collapse in Deep Linear Networks: From Balanced to Imbalanced Data"; Mixon et al. 2020
 "Neural collapse with unconstrained features".
 """

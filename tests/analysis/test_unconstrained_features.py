@@ -76,6 +76,15 @@ def test_with_a_bias_class_means_and_rows_form_a_simplex(loss, layers):
     assert spread(classes) < 1e-4
 
 
+def test_behind_three_layers_cross_entropy_has_a_lower_minimum_than_the_simplex():
+    """Two pairs of opposite class means, in two dimensions."""
+    each = [found((5,) * 4, [5e-3] * 3, 5e-3, 8, "cross-entropy", True, seed=seed) for seed in range(6)]
+    frames = {round(one.loss, 4): np.sort(apart(class_means(one.features.T, one.labels).means)) for one in each}
+    lower, simplex = sorted(frames)
+    np.testing.assert_allclose(frames[lower], [-1, -1, 0, 0, 0, 0], atol=1e-3)
+    np.testing.assert_allclose(frames[simplex], -1 / 3, atol=1e-3)
+
+
 def test_the_report_draws_lengths_by_class_size_and_wrong_numbers_are_refused():
     check_report(collapse_by_size((100, 10), [0.01], 0.01))
     with pytest.raises(SemblanceError, match="class sizes are"):
