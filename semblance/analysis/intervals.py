@@ -59,7 +59,9 @@ def bootstrap_mean(scores: np.ndarray, seed: int = 0) -> tuple[float, float, flo
     return float(scores.mean()), low, high
 
 
-def paired(a: np.ndarray, b: np.ndarray, seed: int = 0, *, same_units: bool = True) -> dict[str, float]:
+def paired(
+    a: np.ndarray, b: np.ndarray, seed: int = 0, *, same_units: bool = True, draws: int = DRAWS
+) -> dict[str, float]:
     """Two rows measured on the same (seed, unit) -> {"difference", "low", "high", "p"}, of mean a - mean b.
 
     `same_units`: whether column j is the same unit for every seed (else units are drawn anew within each seed). p is
@@ -72,11 +74,11 @@ def paired(a: np.ndarray, b: np.ndarray, seed: int = 0, *, same_units: bool = Tr
     if gap.ndim == 2 and len(gap) == 1:
         gap = gap[0]
     if gap.ndim == 2 and not same_units:
-        each = np.stack([means_again(row, rng) for row in gap])  # [seeds, draws]
+        each = np.stack([means_again(row, rng, draws) for row in gap])  # [seeds, draws]
         chosen = rng.integers(len(gap), size=(len(gap), each.shape[1]))
         drawn = np.take_along_axis(each, chosen, 0).mean(0)
     else:
-        drawn = means_again(gap, rng)
+        drawn = means_again(gap, rng, draws)
     low, high = middle(drawn)
     beyond = min((drawn <= 0).sum(), (drawn >= 0).sum())
     return {
@@ -105,8 +107,12 @@ def compare_rows(
     Each is {"a", "b", "difference", "low", "high", "p", "p_holm", "differs"}; `differs` where p_holm is below 1 - level.
     """
     names = sorted(scores, key=lambda name: (-float(np.mean(scores[name])), name))
+    pairs = list(combinations(names, 2))
+    # p is never below 2 / draws, and Holm multiplies it by the number of pairs: with 2,000 draws no two of twelve rows
+    # could ever differ.
+    draws = max(DRAWS, 60 * len(pairs))
     tests: list[dict[str, object]] = [
-        {"a": a, "b": b, **paired(scores[a], scores[b], seed, same_units=same_units)} for a, b in combinations(names, 2)
+        {"a": a, "b": b, **paired(scores[a], scores[b], seed, same_units=same_units, draws=draws)} for a, b in pairs
     ]
     for test, corrected in zip(tests, holm(np.array([t["p"] for t in tests])), strict=True):
         test["p_holm"] = float(corrected)

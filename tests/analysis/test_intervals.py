@@ -132,3 +132,12 @@ def test_scores_without_a_mean_are_refused(bad, text):
 def test_rows_of_other_units_cannot_be_paired():
     with pytest.raises(SemblanceError, match="cannot be paired"):
         paired(np.ones(3), np.ones(4))
+
+
+def test_of_many_rows_those_far_apart_still_differ():
+    rows = {
+        f"row {k}": np.full((3, 50), 0.01 * k) + np.random.default_rng(k).normal(0, 0.1, (3, 50)) for k in range(11)
+    }
+    tests = compare_rows({"far": np.ones((3, 50)), **rows})
+    assert all(t["differs"] for t in tests if t["a"] == "far")
+    assert not next(t for t in tests if {t["a"], t["b"]} == {"row 4", "row 5"})["differs"]
