@@ -12,6 +12,8 @@ Feng et al. 2021, arXiv:2110.06014 (LOOK).
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -71,7 +73,8 @@ class LeaveOneOut(nn.Module):
         self._latest = None
 
     def _online(self, model: Encoder) -> nn.ModuleList:
-        return nn.ModuleList([getattr(model, "encoder", model), self.projector])
+        encoder: Any = getattr(model, "encoder", model)
+        return nn.ModuleList([encoder, self.projector])
 
 
 def voted(scores: Tensor, labels: Tensor, theirs: Tensor, k: int) -> tuple[Tensor, Tensor]:
