@@ -59,7 +59,13 @@ KINDS = {
     data=("mnist",),
     seeds=(0, 1, 2),
     broken="every column of the second side is shuffled for itself, so that only marginals are left",
-    files=("memory/unpaired.py", "memory/translate.py", "analysis/translated.py", "claims/settings.py"),
+    files=(
+        "memory/unpaired.py",
+        "memory/side_by_side.py",
+        "memory/translate.py",
+        "analysis/translated.py",
+        "claims/settings.py",
+    ),
     minutes=5.0,
 )
 def vec2vec(run: Run) -> None:
