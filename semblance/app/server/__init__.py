@@ -6,6 +6,7 @@ columns.py         what attributes are to a page, and their values as bytes
 comparing.py       how far two spaces of the same items agree
 decoding.py        a file that somebody sent, read by a process that has little
 derived.py         what takes long to compute of a space's vectors, kept beside it
+explaining.py      why two items are near, with heat maps over pictures
 facets.py          how many items have which value
 guard.py           what a request has to pass before anybody reads it, and what every answer carries
 held.py            one version of a space in memory, in the order of its rows
