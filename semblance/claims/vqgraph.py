@@ -3,8 +3,9 @@
 Cora and Citeseer, public split. Features are first mapped to 128 numbers; teacher: two graph convolutions, which the public
 code of the paper takes for GraphSAGE too, with 1,024 codes between them; students: two hidden layers of 128. Label-only
 distillation (GLNN): the same student, the labels and the answers of a GCN. Time: Pubmed's graph with 500 random features,
-one node a time, the teacher from its two-hop field. Codes: mutual information of a node's code with its class and degree
-(halving steps), beside k-means on raw features with as many clusters as codes in use.
+one node a time, the teacher from its two-hop field, at whose edge degrees are cut short (what that changes stands among the
+baselines). Codes: mutual information of a node's code with its class and degree (halving steps), beside k-means on raw
+features with as many clusters as codes in use.
 """
 
 from __future__ import annotations
