@@ -80,6 +80,8 @@ SETS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
 }
 
+WORDS = {"knn5": "share that 5 neighbours label rightly", "auc": "AUC beside pairs without an edge"}
+
 
 def ranked(name: str, folder: Path) -> dict[str, Any]:
     """One table, with what every method took."""
@@ -108,7 +110,7 @@ def drawn(tables: list[dict[str, Any]], path: Path) -> None:
             )
         axes.set_yticks(range(len(rows)), [row["recipe"] for row in rows], fontsize=8)
         axes.set_title(f"{table['set']}, {table['task']}", fontsize=10)
-        axes.set_xlabel(rows[0]["metric"], fontsize=8)
+        axes.set_xlabel(WORDS.get(rows[0]["metric"], rows[0]["metric"]), fontsize=8)
         axes.tick_params(axis="x", labelsize=8)
         axes.grid(axis="x", alpha=0.3)
     figure.savefig(path, metadata={"Date": None})
