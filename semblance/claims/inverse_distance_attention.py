@@ -158,7 +158,7 @@ def prototypical(model: Model, data: ArrayDataset) -> float:
     around = F.one_hot(torch.from_numpy(data.targets["labels"])[near], 10).sum(1)
     own = head.values.argmax(1)
     # Of two classes equally frequent, either is the majority.
-    return float((around.gather(1, own[:, None])[:, 0] == around.amax(1)).float().mean())
+    return float((around.gather(1, own[:, None])[:, 0] == around.amax(1)).double().mean())
 
 
 @torch.no_grad()
