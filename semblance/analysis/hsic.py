@@ -56,20 +56,21 @@ class Side:
             raise SemblanceError(
                 f"{name} holds NaN or infinity in {rows} of {self.n} rows: leave these items out of both sides"
             )
-        lengths = []
-        for part in self._raw():
+        # Made at once: small blocks that are kept between large ones that are not would hold on to these, too.
+        self.lengths = torch.empty(self.n, dtype=torch.float64)
+        for part, into in zip(self._raw(), self.lengths.split(CHUNK), strict=True):
             centred, own = self._centred(part)
-            lengths.append(own.double())
+            into.copy_(own)
             if self.n <= CHUNK:
                 self.whole = centred
-        self.lengths = torch.cat(lengths)
         if float(self.lengths.sum()) <= 1e-12 * self.n * float(1e-30 + self.mean.square().sum()):
             raise SemblanceError(f"{name} is the same for all {self.n} items: there is nothing to compare")
         self.square = inner(self, self)
 
     def _raw(self) -> Iterator[Tensor]:
         for first in range(0, self.n, CHUNK):
-            yield torch.from_numpy(np.ascontiguousarray(self.x[first : first + CHUNK])).to(self.dtype)
+            rows = np.ascontiguousarray(self.x[first : first + CHUNK])
+            yield torch.from_numpy(rows if rows.flags.writeable else rows.copy()).to(self.dtype)
             give_back_pages(self.x)
 
     def chunks(self) -> Iterator[Tensor]:
