@@ -93,7 +93,7 @@ class Side:
 def give_back_pages(x: Any) -> None:
     """Of an array that is a file mapped for reading: what was read of it leaves memory, where the system can be told."""
     mapped = getattr(x, "_mmap", None) if getattr(x, "mode", None) == "r" else None
-    if hasattr(mapped, "madvise") and hasattr(mmap, "MADV_DONTNEED"):
+    if mapped is not None and hasattr(mapped, "madvise") and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
