@@ -1,4 +1,4 @@
-"""Which method suits which graph: `semblance rank` over six sets, the same epochs for every method, three seeds.
+"""Which method suits which graph: `semblance rank` over six sets, one budget a set, three seeds.
 
     python bench/graphs/ranks.py [--out DIR] [SET ...]      finished runs are kept in DIR and not run again
 

@@ -127,6 +127,7 @@ class Twice(nn.Module):
 
 
 def test_layers_with_other_numbers_of_rows_are_left_out_of_a_pattern_and_refused_by_name() -> None:
+    torch.manual_seed(0)
     batches = [torch.from_numpy(X)]
     net = nn.Sequential(nn.Linear(8, 8), Twice())
     found = sb.compare((net, batches), {"x": X}, layers=("*", "x"), measures=["rsa"])

@@ -63,9 +63,9 @@ def second(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def small(folder: Path) -> dict[str, Path]:
-    """Vectors of which none, one, or all of three are left."""
+    """Vectors of which none, one, or all of three are left, the last for a test that deletes them."""
     spaces = {}
-    for name, left in (("none", 0), ("one", 1), ("gone", 3)):
+    for name, left in (("none", 0), ("one", 1), ("three", 3), ("gone", 3)):
         spaces[name] = folder / f"{name}.space"
         rng = np.random.default_rng(left)
         with sb.fit(rng.normal(size=(3, 4)).astype(np.float32), recipe="as-is", out=spaces[name]) as space:

@@ -44,7 +44,7 @@ def test_a_phone_shows_the_same_within_its_width(reader):
 
 def test_vectors_are_explained_by_their_columns(reader):
     one = reader()
-    page = one.open("/s/gone")
+    page = one.open("/s/three")
     page.locator(".explore .map").click()
     if not one.state("state.get('subject')"):
         page.keyboard.press("Enter")
