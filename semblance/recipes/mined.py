@@ -7,6 +7,7 @@ global-proxy-mining   batches of labels whose proxies are near, any loss of embe
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -31,7 +32,7 @@ MINING = ("semi-hard", "hardest", "random", "drawn", "all")
 LOSSES = ("triplet", "multi-similarity")
 
 
-def rule_of(mining: str, margin: float):  # type: ignore[no-untyped-def]
+def rule_of(mining: str, margin: float) -> SemiHard | OfMatrix:
     """FaceNet's semi-hard negatives, or another way to find a negative for every pair."""
     if mining not in MINING:
         raise unknown("mining", mining, MINING)
@@ -48,7 +49,7 @@ class OfMatrix:
 
         self.rule = Mining(negatives, margin=margin)
 
-    def __call__(self, z: Tensor, labels: Tensor):  # type: ignore[no-untyped-def]
+    def __call__(self, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """z [N, d], labels [N] -> anchors, positives, negatives."""
         from semblance.objectives.kernels import squared_distances
 
@@ -85,12 +86,12 @@ def compatible(old: nn.Module, new: nn.Module, margin: float = 0.2, steps: int =
     """Two trained encoders of one kind: `new` learns to embed beside `old`. Its last layer, the map to `dim`, starts as the
     old one's and learns alone for a quarter of the epochs at least one, then everything does."""
     new = copy.deepcopy(new)
-    new.project.load_state_dict(old.project.state_dict())  # type: ignore[union-attr, operator, arg-type]
+    new.project.load_state_dict(old.project.state_dict())  # type: ignore[union-attr]
 
-    def learning(all_of_it: bool):  # type: ignore[no-untyped-def]
+    def learning(all_of_it: bool) -> Callable[[Shape], Compatible]:
         def objective(shape: Shape) -> Compatible:
             new.requires_grad_(all_of_it)
-            new.project.requires_grad_(True)  # type: ignore[union-attr, operator]
+            new.project.requires_grad_(True)
             return Compatible(copy.deepcopy(old), Mined(rule_of("semi-hard", margin), partial(hinge, margin=margin)))
 
         return objective

@@ -11,7 +11,9 @@ barlow-twins  correlations between the branches like the identity
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from torch import nn
 
@@ -46,7 +48,9 @@ def crops(small: int) -> Several:
     return Several((*[ByShape(large)] * 2, *[ByShape(little)] * small))
 
 
-def _projected(backbone: str, width: int, widths: tuple[int, ...]):  # type: ignore[no-untyped-def]
+def _projected(
+    backbone: str, width: int, widths: tuple[int, ...]
+) -> tuple[Callable[[Shape], nn.Module], Callable[[Shape], nn.Sequential]]:
     """The encoder as a lazy part, and a projector of these widths behind it as a function of the shape."""
     encoder = backbone_of(backbone, width)
 
@@ -54,6 +58,18 @@ def _projected(backbone: str, width: int, widths: tuple[int, ...]):  # type: ign
         return perceptron((width_of(encoder, shape), *widths))
 
     return encoder, project
+
+
+def _trained(
+    encoder: Callable[[Shape], nn.Module],
+    objective: Callable[[Shape], Teachers],
+    rule: Backprop,
+    batch: int,
+    least: int,
+    views: Any,
+) -> Recipe:
+    """One stage over shuffled batches, which begin anew until an epoch has `least` items."""
+    return Recipe(encoder=encoder, stages=(Stage(rule, objective, Repeated(Shuffled(batch), least), views),))
 
 
 @recipe(entry=None, paper="He et al. 2020, arXiv:1911.05722", domains="images")
@@ -77,7 +93,7 @@ def moco(
         return Teachers(project(shape), None, [copied], compare=Queued(dim, size, temperature), symmetric=False)
 
     rule = Backprop("adam", lr=lr, epochs=epochs)
-    return Recipe(encoder=encoder, stages=(Stage(rule, objective, Repeated(Shuffled(batch), least), two_crops()),))
+    return _trained(encoder, objective, rule, batch, least, two_crops())
 
 
 @recipe(entry="tribyol", paper="Li et al. 2022, arXiv:2206.03012", domains="images")
@@ -107,7 +123,7 @@ def tribyol(
         return Teachers(projector, predictor, teachers, rotated=True, symmetric=symmetric)
 
     rule = Backprop("adam", lr=lr, schedule="constant", epochs=epochs)
-    return Recipe(encoder=encoder, stages=(Stage(rule, objective, Repeated(Shuffled(batch), least), two_crops(views)),))
+    return _trained(encoder, objective, rule, batch, least, two_crops(views))
 
 
 @recipe(entry=None, paper="Caron et al. 2020, arXiv:2006.09882", domains="images")
@@ -132,7 +148,7 @@ def swav(
         return Teachers(projector, compare=Balanced(temperature, balance), answered=2)
 
     rule = Backprop("adam", lr=lr, epochs=epochs)
-    return Recipe(encoder=encoder, stages=(Stage(rule, objective, Repeated(Shuffled(batch), least), crops(small)),))
+    return _trained(encoder, objective, rule, batch, least, crops(small))
 
 
 @recipe(entry=None, paper="Caron et al. 2021, arXiv:2104.14294", domains="images")
@@ -165,7 +181,7 @@ def dino(
         return Teachers(project(shape), None, [copied], compare=Centred(codes, temperature, teacher), answered=2)
 
     rule = Backprop("adamw", lr=lr, weight_decay=weight_decay, warmup_epochs=1.0, epochs=epochs)
-    return Recipe(encoder=encoder, stages=(Stage(rule, objective, Repeated(Shuffled(batch), least), crops(small)),))
+    return _trained(encoder, objective, rule, batch, least, crops(small))
 
 
 @recipe(entry=None, paper="Bardes et al. 2021, arXiv:2105.04906", domains="images")
