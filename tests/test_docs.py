@@ -49,7 +49,13 @@ def tiny(tmp_path, monkeypatch) -> Path:
     )
     pq.write_table(pa.table({**columns, "label": label}), tmp_path / "numbers.parquet")
     np.save(tmp_path / "vectors.npy", vectors)
-    sayings = ["a ship on the sea", "bread from the oven", "rain and wind", "the ship sails at night", "flour makes bread"]
+    sayings = [
+        "a ship on the sea",
+        "bread from the oven",
+        "rain and wind",
+        "the ship sails at night",
+        "flour makes bread",
+    ]
     lines = [f"{said}, {chance.choice(['today', 'again', 'as ever'])} {i}" for i, said in enumerate(sayings * 8)]
     csv.write_csv(pa.table({"text": lines}), tmp_path / "sentences.csv")
     ends = chance.integers(0, 40, (2, 60))

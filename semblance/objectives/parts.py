@@ -3,7 +3,7 @@
     loss = CE(logits, y) + cluster * mean of the least d_j to a prototype of y - separation * the same to the others
 
 Needs a head with `nearest` and `owner` (heads/prototypes/image_parts.py). Reference: Chen et al. 2019,
-arXiv:1806.10574. """
+arXiv:1806.10574."""
 
 from __future__ import annotations
 
