@@ -1,5 +1,6 @@
 """Every catalogue entry's claim, as a run that prints evidence and can fail, in a file named like the entry.
 
+coloured_digits.py  digits large or small, in one of four colours: classes known by attributes
 drawings.py         characters of alphabets that were never seen, and pairs of them
 evidence.py         results/ENTRY.json, what is stale, and docs/EVIDENCE.md
 ledger.py           `@claim`, the rules of its parts, and the runs that keep or break them
