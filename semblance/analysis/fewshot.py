@@ -5,7 +5,8 @@
 
 On the sphere the units are brought to unit length and the answer is the mean of largest cosine; in flat space the mean
 of least distance, in the Poincare ball the midpoint of least distance. Support comes from the gallery and queries from
-the test part, so no unit is on both sides.
+the test part, so no unit is on both sides. Where the two parts share no class (characters of another alphabet), both come
+from the test part: the classes were never learned from, and a unit that is support is not asked in that draw.
 
 References: Snell et al. 2017, arXiv:1703.05175 (class means, episodes).
 """
@@ -52,7 +53,7 @@ def answers(support: np.ndarray, queries: np.ndarray, geometry: str) -> np.ndarr
 
 
 class FewShot:
-    """Gallery and test units of the classes that both have; -1 is no class."""
+    """Gallery and test units of the classes that both have, or test units alone where they share none; -1 is no class."""
 
     def __init__(
         self, train_z: np.ndarray, train_y: np.ndarray, test_z: np.ndarray, test_y: np.ndarray, geometry: str = "cosine"
@@ -60,11 +61,14 @@ class FewShot:
         bring = {"cosine": on_sphere, "euclidean": np.asarray}.get(geometry, partial(on_hyperboloid, geometry=geometry))
         self.gallery, self.queries, self.geometry = bring(train_z), bring(test_z), geometry
         self.train_y, self.test_y = np.asarray(train_y), np.asarray(test_y)
+        self.unseen = unseen(self.train_y, self.test_y)
+        if self.unseen:
+            self.gallery, self.train_y = self.queries, self.test_y
 
     def classes(self, shots: int) -> np.ndarray:
-        """Those with enough gallery units and at least one test unit."""
+        """Those with enough gallery units and at least one test unit beside them."""
         found, count = np.unique(self.train_y[self.train_y >= 0], return_counts=True)
-        return np.intersect1d(found[count >= shots], self.test_y)
+        return np.intersect1d(found[count >= shots + self.unseen], self.test_y)
 
     def episodes(self, shots: int, ways: int = 5, episodes: int = 600, seed: int = 0) -> np.ndarray | None:
         """Accuracy of each episode [episodes], or None with fewer than two classes. Fewer ways where classes are few."""
@@ -75,21 +79,28 @@ class FewShot:
         rng = np.random.default_rng([seed, shots])
         gallery = _Rows([np.flatnonzero(self.train_y == c) for c in classes])
         asked = _Rows([np.flatnonzero(self.test_y == c) for c in classes])
-        queries = min(QUERIES, asked.most)
+        queries = min(QUERIES, asked.most - shots * self.unseen)
         step = max(1, BLOCK // (ways * max(gallery.most, asked.most, (shots + queries) * self.gallery.shape[1])))
         scores = []
         for first in range(0, episodes, step):
             count = min(step, episodes - first)
             chosen = rng.random((count, len(classes))).argpartition(ways - 1, 1)[:, :ways]
-            support, _ = gallery.draw(chosen, shots, rng)
-            some, real = asked.draw(chosen, queries, rng)
+            if self.unseen:
+                both, there = asked.draw(chosen, shots + queries, rng)
+                order = np.argsort(~there, axis=-1, kind="stable")  # a class of fewer has its padding last
+                both, there = (np.take_along_axis(a, order, -1) for a in (both, there))
+                support, some, real = both[..., :shots], both[..., shots:], there[..., shots:]
+            else:
+                support, _ = gallery.draw(chosen, shots, rng)
+                some, real = asked.draw(chosen, queries, rng)
             found = answers(self.gallery[support], self.queries[some.reshape(count, -1)], self.geometry)
             right = (found == np.repeat(np.arange(ways), queries)) & real.reshape(count, -1)
             scores.append(right.sum(1) / real.sum((1, 2)))
         return np.concatenate(scores)
 
     def draws(self, shots: int = 5, draws: int = 20, seed: int = 0) -> np.ndarray | None:
-        """All classes at once -> right or not [draws, test units of these classes], or None with fewer than two."""
+        """All classes at once -> right or not [draws, test units of these classes], or None with fewer than two; of unseen
+        classes [1, test units], the share of the draws in which a unit was asked."""
         classes = self.classes(shots)
         if len(classes) < 2:
             return None
@@ -101,7 +112,19 @@ class FewShot:
         for draw in range(draws):
             support, _ = gallery.draw(np.arange(len(classes))[None], shots, rng)
             scores[draw] = answers(self.gallery[support[0]], self.queries[asked], self.geometry) == right
-        return scores
+            if self.unseen:
+                scores[draw, np.searchsorted(asked, support.ravel())] = np.nan
+        if not self.unseen:
+            return scores
+        scores = scores[:, ~np.isnan(scores).all(0)]  # a unit of a small class may have been support every time
+        mean: np.ndarray = np.nanmean(scores, axis=0, keepdims=True)
+        return mean
+
+
+def unseen(train_y: np.ndarray, test_y: np.ndarray) -> bool:
+    """Whether the labelled units of the two parts share no class."""
+    there, asked = (np.asarray(y)[np.asarray(y) >= 0] for y in (train_y, test_y))
+    return len(asked) > 0 and not np.isin(asked, there).any()
 
 
 class _Rows:

@@ -7,6 +7,7 @@ Gallery = training units, queries = test units. Of labels:
     fewshot5_all          the same, all classes at once, 5 labels each, 20 draws
     map, recall10         retrieval of the same label: mean average precision; any of the 10 nearest
     nmi, ari              k-means of the test units into as many groups as classes
+  Of classes that no training unit has only the few-shot figures and groups can be told; support is then of the test part.
 Without labels:
     alignment, view_recall1 (two views given), uniformity, effective_rank
 Several labels per unit: micro_f1 and map (mean over classes) of linear scores. Numbers: r2 and spearman of ridge.
@@ -29,7 +30,7 @@ import torch
 
 from semblance.analysis import uniformity as sphere
 from semblance.analysis.agreement import agreement_intervals, k_means
-from semblance.analysis.fewshot import FewShot
+from semblance.analysis.fewshot import FewShot, unseen
 from semblance.analysis.intervals import bootstrap_mean, middle
 from semblance.analysis.probes import Standard, class_scores, ridge_values
 from semblance.analysis.retrieval import average_precision, label_precision, neighbours
@@ -40,6 +41,7 @@ from semblance.heads.neighbours import decide, vote
 MOST_UNITS = 10_000  # test units for nmi, ari, uniformity and effective_rank; a sample above
 MOST_RANKED = 2 * 10**8  # pairs that are ranked for map; a sample of the test units above
 DRAWS = 1000
+OF_NEW = frozenset({"fewshot1", "fewshot5", "fewshot5_all", "nmi", "ari"})  # asked of classes never seen, too
 MOST_COLUMNS = 1024  # above, the effective rank is of as many test units
 LOWER_IS_BETTER = frozenset({"alignment", "uniformity"})
 
@@ -180,10 +182,13 @@ def _measure(names: Sequence[str], kind: str, units: Units) -> dict[str, Measure
         why = "no labelled units in both parts"
     elif kind == "class" and len(np.unique(units.train_y)) < 2:
         why = "all labels are of one class"
+    new = kind == "class" and not why and unseen(units.train_y, units.test_y)
     found = {}
     for name in names:
         if name in ALWAYS:
             found[name] = ALWAYS[name](units) if len(units.every_test) > 1 else _nothing("fewer than two test units")
+        elif new and name in CLASSES and name not in OF_NEW:
+            found[name] = _nothing("no training unit has the classes of the test units")
         elif why:
             found[name] = _nothing(why)
         elif name not in KINDS[kind]:

@@ -318,7 +318,10 @@ def rank(
     clock: Time = None,
     precision: Precision = "auto",
     task: Annotated[
-        str | None, typer.Option(help="labels, views, links, hyperedges or recommendation; the data's own without it.")
+        str | None,
+        typer.Option(
+            help="labels, one-shot, five-shot, views, links, hyperedges or recommendation; the data's own without it."
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the runs in --out; --no-resume runs all again.")] = True,
     dry_run: DryRun = False,

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from semblance.contracts import Metrics
 from semblance.errors import SemblanceError
+from semblance.learning.devices import precision_for
 from semblance.learning.parts import Budget, Feed, Parts
 
 
@@ -25,7 +27,9 @@ class Nothing:
 
     def run(self, parts: Parts, data: Feed, budget: Budget) -> Iterator[Metrics]:
         """Yields nothing."""
-        parts.network.to(data.device).eval()
+        # In the memory format that a loaded model has: elsewhere the last digits of a convolution would differ.
+        layout: Any = {"memory_format": precision_for(data.device, budget.precision).memory_format}
+        parts.network.to(data.device, **layout).eval()
         return iter(())
 
 

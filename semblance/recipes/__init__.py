@@ -76,6 +76,7 @@ texts.py         one encoder reads every text: sentence-bert, simcse
 theory.py        recipes without data: a report computed from an equation
 translation.py   codes relative to training items, so that fits can be compared: relative; vec2vec as a report
 triplets.py      embeddings in which like is nearer than unlike
+untrained.py     a network as it was drawn: what training has to beat
 uses.py          what each method reads of a graph beside its edges
 windows.py       embeddings as they are, found again within a window of an attribute
 """

@@ -22,7 +22,7 @@ sides.py       what a comparison may have on a side, and its layers by name
 show.py        spaces, answers, evaluations and rankings as notebooks show them
 space.py       a folder of embeddings that is searched, added to and judged
 tables.py      a space as an Arrow table or a data frame
-tasks.py       what a method is asked when methods are ranked: labels, views, links, hyperedges, items
+tasks.py       what a method is asked when methods are ranked: labels, few shots, views, links, items
 training.py    a dataset and a recipe in, a model out
 wrap.py        a network of the user's own, trained elsewhere, as a Semblance model
 """

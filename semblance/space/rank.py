@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from semblance.space.fit import Progress
 from semblance.space.plan import plan
 from semblance.space.progress import watched
 from semblance.space.show import ranking_html
-from semblance.space.tasks import Task, task_of
+from semblance.space.tasks import Task, task_of, usual_task
 from semblance.space.training import train
 
 EPOCHS = 20
@@ -119,9 +120,9 @@ def rank(
 ) -> Ranking:
     """Train each recipe (default: the domain's rank set, without those whose needs the data does not meet) with `seeds`
     seeds at one budget: `epochs` (default 20; 200 where an epoch is one step over a whole graph) or `seconds` a run. task:
-    what is asked (labels, views, links, hyperedges, recommendation; see tasks.py), without it what the data suggests.
-    `settings` maps a recipe to its settings. Says the expected total first; finished runs in `out` (default NAME.rank) are
-    not run again unless `resume` is False."""
+    what is asked (labels, one-shot, five-shot, views, links, hyperedges, recommendation; see tasks.py), without it what
+    the data suggests. `settings` maps a recipe to its settings. Says the expected total first; finished runs in `out`
+    (default NAME.rank) are not run again unless `resume` is False."""
     say = say or (lambda line: None)
     if seeds < 1:
         raise SemblanceError(f"seeds is {seeds}: give one seed or more")
@@ -139,18 +140,14 @@ def rank(
             say(told)
     dataset = asked.learn
     budget = usual_epochs(dataset) if epochs is None and seconds is None else epochs
+    key_of = partial(_key, dataset, asked.name, given, budget, seconds)
     folder = Path(out) if out is not None else Path(f"{dataset.name or 'data'}.rank")
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "runs.jsonl"
     done = _finished(log) if resume else {}
     if not resume:
         log.unlink(missing_ok=True)
-    todo = [
-        (name, s)
-        for s in range(seed, seed + seeds)
-        for name in chosen
-        if _key(dataset, name, given, s, budget, seconds) not in done
-    ]
+    todo = [(name, s) for s in range(seed, seed + seeds) for name in chosen if key_of(name, s) not in done]
     say(_expected(dataset, todo, budget, seconds, device, precision, given))
     for number, (name, run_seed) in enumerate(todo):
         if progress is not None:
@@ -166,7 +163,7 @@ def rank(
         found = asked.measures(model)
         line = {
             "schema": 1,
-            "key": _key(dataset, name, given, run_seed, budget, seconds),
+            "key": key_of(name, run_seed),
             "recipe": name,
             "seed": run_seed,
             "seconds": round(time.monotonic() - begun, 2),
@@ -175,13 +172,10 @@ def rank(
         }
         with log.open("a") as file:
             file.write(json.dumps(line) + "\n")
-        done[_key(dataset, name, given, run_seed, budget, seconds)] = line
+        done[str(line["key"])] = line
     if progress is not None:
         progress(len(todo), len(todo), "done")
-    runs = {
-        name: [done[_key(dataset, name, given, s, budget, seconds)] for s in range(seed, seed + seeds)]
-        for name in chosen
-    }
+    runs = {name: [done[key_of(name, s)] for s in range(seed, seed + seeds)] for name in chosen}
     ranking = _ranking(runs, asked, seed, folder)
     ranking.plot(folder / "rank.png")
     return ranking
@@ -216,16 +210,18 @@ def _ranking(runs: Mapping[str, Sequence[Mapping[str, Any]]], task: Task, seed: 
 
 def _key(
     dataset: Loaded,
-    name: str,
+    task: str,
     given: Mapping[str, Mapping[str, Any]],
-    seed: int,
     epochs: int | None,
     seconds: float | None,
+    name: str,
+    seed: int,
 ) -> str:
-    """One run's name: the same data, recipe, settings, seed and budget need not be run twice."""
-    return json.dumps(
-        [dataset.fingerprint[:16], len(dataset.splits["train"]), name, dict(given.get(name, {})), seed, epochs, seconds]
-    )
+    """One run's name: the same data, task, recipe, settings, seed and budget need not be run twice."""
+    known = [dataset.fingerprint[:16], len(dataset.splits["train"]), name, dict(given.get(name, {})), seed]
+    # The data's usual task goes without saying, as it did when there was no other that left the data as it is.
+    said = [] if task == usual_task(dataset) else [task]
+    return json.dumps([*known, epochs, seconds, *said])
 
 
 def _finished(log: Path) -> dict[str, dict[str, Any]]:

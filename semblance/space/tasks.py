@@ -4,6 +4,9 @@ task            learned from                         a unit, and its score      
 labels          the training units                   a test unit: is its vote of 5 neighbours right    the raw input
                                                      (numbers: 1 - squared error / variance of their
                                                      mean; several classes: F1 of the voted set)
+one-shot, five-shot  the training units              a test unit: how often the nearest class mean     the raw input
+                                                     is right, over 20 draws of so many labelled units
+                                                     of each class (of new classes: other test units)
 views           the training units                   a test unit: is its other view its nearest        -
 links           the graph without a tenth of its     a hidden pair: how many pairs without an edge     the best neighbour-
                 edges (events: the latest)           score lower (auc)                                 hood score
@@ -26,6 +29,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from semblance.analysis.fewshot import FewShot, unseen
 from semblance.analysis.links import (
     HEURISTICS,
     Sets,
@@ -48,6 +52,7 @@ from semblance.space.columns import label_kind
 from semblance.space.model import Model
 
 NEIGHBOURS = 5
+NUMBERS = {1: "one", 5: "five"}
 LABEL_METRICS = {"class": "knn5", "number": "r2", "classes": "f1"}
 Measures = dict[str, np.ndarray]  # measure -> [units]
 
@@ -68,33 +73,89 @@ class Task:
 def task_of(dataset: Loaded, name: str | None = None, seed: int = 0) -> Task:
     """The task of this name, or the data's own: its labels, else recommendation of interactions, links of graphs, views of
     images."""
-    name = name or _usual(dataset)
+    name = name or usual_task(dataset)
     if name not in TASKS:
         raise unknown("task", name, TASKS)
     return TASKS[name](dataset, seed)
 
 
-def _usual(dataset: Loaded) -> str:
+def usual_task(dataset: Loaded) -> str:
+    """What is asked of this data where nothing else is said."""
     if label_kind(dataset) != "none":
-        return "labels"
+        return "one-shot" if _new_classes(dataset) else "labels"
     return {"interactions": "recommendation", "hypergraph": "hyperedges", "graph": "links", "events": "links"}.get(
         dataset.domain, "views"
     )
 
 
 def _labels(dataset: Loaded, seed: int) -> Task:
+    kind = _judged(dataset)
+    if _new_classes(dataset):
+        raise SemblanceError("no training unit has the classes of the test units: rank by --task one-shot or five-shot")
+    metric = LABEL_METRICS[kind]
+
+    def scores(train_z: np.ndarray, test_z: np.ndarray, geometry: str) -> np.ndarray:
+        return _neighbour_scores(dataset, train_z, test_z, kind, geometry)
+
+    def measures(model: Model) -> Measures:
+        z = _both_parts(model, dataset)
+        y = [np.asarray(dataset.targets["labels"])[dataset.splits[part]] for part in ("train", "test")]
+        few = FewShot(z[0], y[0], z[1], y[1], model.geometry.name).draws(5, seed=seed) if kind == "class" else None
+        found = {metric: scores(*z, model.geometry.name)}
+        return found if few is None else {**found, "fewshot5_all": few.mean(0)}
+
+    return Task("labels", metric, dataset, measures, lambda: _raw_scores(dataset, scores))
+
+
+def _few(shots: int) -> Callable[[Loaded, int], Task]:
+    """The task of naming test units from so many labelled units of each class."""
+    name, metric = f"{NUMBERS[shots]}-shot", f"fewshot{shots}_all"
+
+    def task(dataset: Loaded, seed: int) -> Task:
+        if _judged(dataset) != "class":
+            raise SemblanceError(
+                f"the task {name} asks for one class of each unit: name the column of classes by --label"
+            )
+        y = [np.asarray(dataset.targets["labels"])[dataset.splits[part]] for part in ("train", "test")]
+
+        def scores(train_z: np.ndarray, test_z: np.ndarray, geometry: str) -> np.ndarray:
+            found = FewShot(train_z, y[0], test_z, y[1], geometry).draws(shots, seed=seed)
+            if found is None:
+                raise SemblanceError(
+                    f"fewer than two classes have {shots} labelled training units and a test unit: rank by --task labels"
+                )
+            mean: np.ndarray = found.mean(0)
+            return mean
+
+        def measures(model: Model) -> Measures:
+            return {metric: scores(*_both_parts(model, dataset), model.geometry.name)}
+
+        return Task(name, metric, dataset, measures, lambda: _raw_scores(dataset, scores))
+
+    return task
+
+
+def _judged(dataset: Loaded) -> str:
+    """The kind of the labels to be ranked by; refused where there are none, or no test units."""
     kind = label_kind(dataset)
     if kind == "none":
         raise SemblanceError("the data has no labels to be ranked by: name the column by --label, or another --task")
     if not len(dataset.splits["test"]):
         raise SemblanceError("the data has no test units to rank on: give more items, or splits of its own")
-    metric = LABEL_METRICS[kind]
+    return kind
 
-    def measures(model: Model) -> Measures:
-        train_z, test_z = (model.embed(dataset, dataset.splits[part]) for part in ("train", "test"))
-        return {metric: _neighbour_scores(dataset, train_z, test_z, kind, model.geometry.name)}
 
-    return Task("labels", metric, dataset, measures, lambda: _raw_scores(dataset, kind))
+def _new_classes(dataset: Loaded) -> bool:
+    """Whether no training unit has a class of the test units."""
+    if label_kind(dataset) != "class":
+        return False
+    y, none = np.asarray(dataset.targets["labels"]), np.empty(0, np.int64)
+    return unseen(y[dataset.splits["train"]], y[dataset.splits.get("test", none)])
+
+
+def _both_parts(model: Model, dataset: Loaded) -> tuple[np.ndarray, np.ndarray]:
+    train_z, test_z = (model.embed(dataset, dataset.splits[part]) for part in ("train", "test"))
+    return train_z, test_z
 
 
 def _views(dataset: Loaded, seed: int) -> Task:
@@ -194,6 +255,8 @@ def _recommendation(dataset: Loaded, seed: int) -> Task:
 
 TASKS: dict[str, Callable[[Loaded, int], Task]] = {
     "labels": _labels,
+    "one-shot": _few(1),
+    "five-shot": _few(5),
     "views": _views,
     "links": _links,
     "hyperedges": _hyperedges,
@@ -228,15 +291,12 @@ def _only_hyperedges(graph: Hypergraph, stay: torch.Tensor) -> Hypergraph:
     )
 
 
-def _raw_scores(dataset: Loaded, kind: str) -> np.ndarray:
+def _raw_scores(dataset: Loaded, scores: Callable[[np.ndarray, np.ndarray, str], np.ndarray]) -> np.ndarray:
     """The better of the raw input as it is and standardised."""
     train_x, test_x = (dataset.raw(dataset.splits[part]) for part in ("train", "test"))
     mean, std = train_x.mean(0), train_x.std(0)
     std[std < 1e-6] = 1
-    both = [
-        _neighbour_scores(dataset, train_x, test_x, kind, "cosine"),
-        _neighbour_scores(dataset, (train_x - mean) / std, (test_x - mean) / std, kind, "cosine"),
-    ]
+    both = [scores(train_x, test_x, "cosine"), scores((train_x - mean) / std, (test_x - mean) / std, "cosine")]
     return max(both, key=lambda s: float(s.mean()))
 
 

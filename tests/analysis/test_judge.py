@@ -107,6 +107,31 @@ def test_labels_of_one_class_give_nulls_and_the_reason():
     assert found["uniformity"]["value"] is not None
 
 
+def of_new_classes(spread: float, sizes=(9, 3, 6, 2)):
+    """Gallery of classes 0 and 1; test units of classes 2, 3, ... with so many units each, around points on axes."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(2, 2 + len(sizes)), sizes)
+    z = np.eye(12)[y] + spread * rng.normal(size=(len(y), 12))
+    return rng.normal(size=(20, 12)).astype(np.float32), np.arange(20) % 2, z.astype(np.float32), y
+
+
+def test_classes_that_no_training_unit_has_are_judged_by_few_shots_within_the_test_part():
+    found = judge(*of_new_classes(0.01))
+    assert [found[name]["value"] for name in ("fewshot1", "fewshot5", "fewshot5_all", "nmi")] == [1.0] * 4
+    assert found["knn5"]["value"] is None and "no training unit" in found["knn5"]["note"]
+    assert found["uniformity"]["value"] is not None
+    chance = judge(*of_new_classes(100.0, (40,) * 5), names=["fewshot1", "fewshot5_all"])
+    assert all(abs(m["value"] - 0.2) < 0.08 for m in chance.values())
+
+
+def test_a_unit_of_a_new_class_is_never_its_own_support():
+    # Two units a class, one shot: were support asked too, half of the answers would be right without fail.
+    train_z, train_y, z, y = of_new_classes(0.0, (2, 2, 2))
+    opposite = z * np.where(np.arange(6) % 2, 1, -1)[:, None]  # a class's two units point away from one another
+    found = judge(train_z, train_y, opposite, y, names=["fewshot1"])
+    assert found["fewshot1"]["value"] == 0
+
+
 def test_several_labels_are_judged_by_micro_f1_and_class_precision():
     x, y, q, t = digits()
     train, test = (np.stack([v % 2 == 0, v >= 5, v < 3], 1) for v in (y, t))

@@ -27,6 +27,13 @@ class Told:
         return self.z if rows is None else self.z[rows]
 
 
+class Space(Told):
+    """Such a model of vectors, whose geometry is asked."""
+
+    class geometry:
+        name = "cosine"
+
+
 def related(domain, graph, nodes, labels=None):
     return RelationalDataset(
         domain,
@@ -153,4 +160,43 @@ def test_a_task_that_the_data_cannot_answer_is_refused(blocks, liked):
     ):
         with pytest.raises(SemblanceError, match=told):
             task_of(dataset, name)
-    assert set(TASKS) == {"labels", "views", "links", "hyperedges", "recommendation"}
+    assert set(TASKS) == {"labels", "one-shot", "five-shot", "views", "links", "hyperedges", "recommendation"}
+
+
+def of_classes(new: bool = False):
+    """60 vectors of three classes; `new`: the test units' classes are others than the training units'."""
+    y = np.arange(60) % 3 + 3 * (new & (np.arange(60) >= 30))
+    x = np.eye(8, dtype=np.float32)[y]
+    parts = {"train": np.arange(30), "test": np.arange(30, 60)}
+    kept = {"targets": {"labels": y}, "classes": tuple("abcdef"), "fingerprint": f"classes of a test, new {new}"}
+    return ArrayDataset("vectors", x, [str(i) for i in range(60)], attributes=pa.table({"y": y}), splits=parts, **kept)
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_a_few_examples_a_class_name_the_test_units(new):
+    data = of_classes(new)
+    task = task_of(data, "one-shot")
+    y = data.targets["labels"]
+    assert (task.measures(Space(data.x))["fewshot1_all"] == 1).all() and len(task.beside()) == 30
+    turned = data.x.copy()
+    turned[30:] = np.eye(8)[(y[30:] + 1) % 3 + 3 * new] if not new else np.eye(8)[np.arange(30) % 5]
+    assert task.measures(Space(turned))["fewshot1_all"].mean() < 0.5
+
+
+def test_data_whose_test_classes_are_new_is_asked_in_one_shot():
+    assert task_of(of_classes()).name == "labels" and task_of(of_classes(new=True)).name == "one-shot"
+    with pytest.raises(SemblanceError, match=r"no training unit has the classes .* --task one-shot"):
+        task_of(of_classes(new=True), "labels")
+
+
+def test_labels_are_told_beside_their_five_shot_figure():
+    found = task_of(of_classes()).measures(Space(of_classes().x))
+    assert list(found) == ["knn5", "fewshot5_all"] and found["fewshot5_all"].shape == (30,)
+
+
+def test_another_task_in_the_same_folder_is_run_anew(tmp_path):
+    data = of_classes()
+    first = rank(data, ["as-is"], seeds=1, out=tmp_path)
+    again = rank(data, ["as-is"], seeds=1, out=tmp_path, task="five-shot")
+    assert [first.rows[0]["metric"], again.rows[0]["metric"]] == ["knn5", "fewshot5_all"]
+    assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 2
