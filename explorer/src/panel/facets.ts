@@ -10,10 +10,21 @@ import { attempt } from "../toast";
 
 const SHOWN = 12;
 const open = new Set<string>(); // columns whose rare values are shown, too
+const hands = new Set<"pointer" | "unsent">(); // on a slider: what a reader is moving is not replaced under the hand
+let late: (() => void) | null = null;
+
+function letGo(hand: "pointer" | "unsent"): void {
+  hands.delete(hand);
+  if (hands.size || !late) return;
+  const render = late;
+  late = null;
+  render();
+}
 
 export function facetsPanel(): HTMLElement {
   const panel = h("div", { class: "facets" });
   const render = (): void => {
+    if (hands.size) return void (late = render);
     const [info, facets] = [state.get("info"), state.get("facets")];
     if (!info) return put(panel, h("p", { class: "quiet pad" }, "…"));
     if (!info.columns.length) return put(panel, h("p", { class: "quiet pad" }, "This space has no attributes to filter by."));
@@ -131,13 +142,19 @@ function histogram(info: ColumnInfo, found: Facet, choice: Pick | undefined): HT
     const [a, b] = [Number(from.value), Number(to.value)];
     const next = { low: a > low ? a : null, high: b < last ? b : null, time };
     void attempt(pick(info.name, next.low === null && next.high === null ? null : next));
+    letGo("unsent");
   });
   const slider = (value: number, name: string): HTMLInputElement =>
-    h("input", { type: "range", min: low, max: high, step: whole ? 1 : (high - low) / 200, value, "aria-label": `${info.name}, ${name}`, "aria-valuetext": say(value), "data-key": `range-${info.name}-${name}`, oninput: changed });
+    h("input", { type: "range", min: low, max: high, step: whole ? 1 : (high - low) / 200, value, "aria-label": `${info.name}, ${name}`, "aria-valuetext": say(value), "data-key": `range-${info.name}-${name}`, oninput: changed, onpointerdown: grasp });
   const from = slider(range.low ?? low, "from");
   const to = slider(range.high ?? high, "to");
   const track = h("div", { class: "track" });
+  function grasp(): void {
+    hands.add("pointer");
+    for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, () => letGo("pointer"), { once: true });
+  }
   function changed(event?: Event): void {
+    hands.add("unsent");
     if (Number(from.value) > Number(to.value)) event?.target === from ? (from.value = to.value) : (to.value = from.value);
     paint();
     send();

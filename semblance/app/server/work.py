@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -130,6 +131,8 @@ WORK = {"fit": fit, "rank": rank, "umap": umap, "neighbours": neighbours}
 def main() -> int:
     """0 done; 130 stopped; else it failed, and the last event says why."""
     keep_compiled()
+    # Whoever serves from a script's background hands on that interrupts are ignored: a job could not be asked to save.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     spec = json.loads(sys.stdin.read())
     try:
         os.nice(5)  # whoever looks at the page comes first

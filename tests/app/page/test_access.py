@@ -142,4 +142,4 @@ def test_a_space_deleted_under_the_server_is_told(reader, small):
     one.shot("deleted-space")
     page.select_option("#space", "one")
     one.until("!document.querySelector('.explore').hidden && window.semblance.state.get('facets')")
-    assert one.data("drawn") == "1"
+    one.until("document.querySelector('.explore .map').dataset.drawn === '1'")

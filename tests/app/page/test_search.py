@@ -115,6 +115,27 @@ def test_choices_in_facets_join_and_leave_by_their_chips(reader, table):
     one.check()
 
 
+def test_what_a_reader_is_moving_is_not_replaced_under_the_hand(reader):
+    one = reader()
+    page = one.open()
+    chosen = ".facet[aria-label=ink] input[aria-label='ink, from']"
+    page.locator(chosen).scroll_into_view_if_needed()
+    box = page.locator(chosen).bounding_box()
+    page.evaluate(f'() => {{ window.held = document.querySelector("{chosen}") }}')
+    page.mouse.move(box["x"] + 8, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 60, box["y"] + box["height"] / 2)
+    one.until("semblance.state.get('picks').has('ink') && semblance.state.get('matches') < 1797")
+    page.evaluate("() => semblance.state.set({ facets: { ...semblance.state.get('facets') } })")
+    assert page.evaluate("() => window.held.isConnected")
+    page.mouse.move(box["x"] + 90, box["y"] + box["height"] / 2)
+    page.mouse.up()
+    one.until("!window.held.isConnected")
+    shown = f'Number(document.querySelector("{chosen}").value)'
+    one.until(f"Math.abs({shown} - semblance.state.get('picks').get('ink').low) < 1e-9")
+    one.check()
+
+
 def test_a_file_of_the_readers_finds_the_item_that_it_shows(reader):
     digits = load_digits()
     picture = io.BytesIO()

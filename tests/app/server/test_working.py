@@ -88,7 +88,8 @@ def test_a_job_that_cannot_work_is_not_started(folder, open_client, data, asked)
 
 
 SLEEPS = (
-    "import json, sys, time\n"
+    "import json, signal, sys, time\n"
+    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # as work.py does
     "spec = json.loads(sys.stdin.read())\n"
     'say = lambda event, **content: print(json.dumps({"event": event, "content": content}), flush=True)\n'
     'say("progress", done=1, total=9, text="begun")\n'
