@@ -66,6 +66,9 @@ Directed = Annotated[
     bool | None, typer.Option("--directed/--undirected", help="Of graphs: whether edges have a direction.")
 ]
 Column = Annotated[str | None, typer.Option(help="Of texts: the column that holds them, or two as A,B for pairs.")]
+Captions = Annotated[
+    str | None, typer.Option(help="Of images: the column or table of what is written of them (file_name, caption).")
+]
 Nodes = Annotated[Path | None, typer.Option(help="Of graphs: the table of the nodes, beside a file of edges.")]
 Precision = Annotated[str, typer.Option(help="auto, float32 or bfloat16.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and stop.")]
@@ -110,6 +113,7 @@ def fit(
     directed: Directed = None,
     nodes: Nodes = None,
     column: Column = None,
+    captions: Captions = None,
     epochs: Epochs = None,
     clock: Time = None,
     precision: Precision = "auto",
@@ -134,7 +138,7 @@ def fit(
 
     seconds = _seconds(clock)
     reading = {"label": label, "id_column": id_column, "size": size, "domain": domain}
-    reading |= {"split": _split(split), "directed": directed, "nodes": nodes, "column": column}
+    reading |= {"split": _split(split), "directed": directed, "nodes": nodes, "column": column, "captions": captions}
     budget = {"epochs": epochs, "device": face.device, "precision": precision}
     if dry_run:
         _dry(face, [_planned(data, recipe, {**reading, **chosen}, budget, face, seconds)])
@@ -249,7 +253,7 @@ def search(
     where: Where = None,
     by_id: Annotated[bool, typer.Option("--id", help="The queries are ids of items of the space.")] = False,
     text: Annotated[
-        list[str] | None, typer.Option("--text", help="Of texts: words of your own as a query; repeat it.")
+        list[str] | None, typer.Option("--text", help="Of texts and captions: words of your own as a query; repeat it.")
     ] = None,
     recall: Annotated[
         float, typer.Option("--recall", help="Share of the true nearest to find; 1 looks at all.")
@@ -314,6 +318,7 @@ def rank(
     directed: Directed = None,
     nodes: Nodes = None,
     column: Column = None,
+    captions: Captions = None,
     epochs: Epochs = None,
     clock: Time = None,
     precision: Precision = "auto",
@@ -343,7 +348,7 @@ def rank(
 
     seconds = _seconds(clock)
     reading = {"label": label, "id_column": id_column, "size": size, "domain": domain}
-    reading |= {"split": _split(split), "directed": directed, "nodes": nodes, "column": column}
+    reading |= {"split": _split(split), "directed": directed, "nodes": nodes, "column": column, "captions": captions}
     budget = {"epochs": epochs, "device": face.device, "precision": precision}
     if dry_run:
         from semblance.data.load import load as load_data

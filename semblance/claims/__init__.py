@@ -1,10 +1,12 @@
 """Every catalogue entry's claim, as a run that prints evidence and can fail, in a file named like the entry.
 
+captioned_digits.py  two digits on a canvas, and a sentence that says what they are
 coloured_digits.py  digits large or small, in one of four colours: classes known by attributes
 drawings.py         characters of alphabets that were never seen, and pairs of them
 evidence.py         results/ENTRY.json, what is stale, and docs/EVIDENCE.md
 ledger.py           `@claim`, the rules of its parts, and the runs that keep or break them
 perceptrons.py      MNIST as rows for claims on perceptrons, and who is right
+staged.py           a recipe with its first stage changed: other views, other batches, a sabotaged objective
 settings.py         the data, nets, views and probes that claims share, under one name each
 signed_digits.py    digits as most trial figures of the vision catalogue used them
 digit_nets.py       digit nets of any seed, and what their layers say of test digits

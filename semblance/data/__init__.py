@@ -5,8 +5,10 @@ arrays.py      arrays by role -> a dataset, for .npy and .npz files, arrays in m
 assemble.py    what every loader does once it has arrays, a name per unit and what is known of each
 beyond.py      compiled passes over rows of nearness: which negatives lie beyond a positive
 blocks.py      a compiled loop over many rows, shared out to threads in blocks
+captions.py    what somebody wrote of each picture, beside it
 cells.py       meshes, oriented simplices and boundary matrices -> a complex
 community_graphs.py  graphs of communities: many edges inside, few between
+concepts.py    captions -> classes: the concepts that each names
 dataset.py     units with their ids, targets, attributes and splits, read by position
 decoded.py     image files -> one array of bytes, in bounded memory
 domains.py     which kind of data each input is, its default recipe, and what `rank` compares on it
@@ -15,6 +17,7 @@ edge_columns.py  which columns of a table are edges, memberships or interactions
 edge_lists.py  rows of edges, memberships or interactions -> a relational dataset
 edge_tables.py  edge lists read batch by batch, whatever names their nodes have
 edges.py       edges as people have them -> a graph whose every edge is checked
+even.py        every label equally often, however many items it has
 formula_graphs.py  graphs of formulas in pairs that colour refinement cannot tell apart
 graph_families.py  families of random graphs: the shapes on which methods are compared
 graph_facts.py  what a graph is like: counts told in a line, and what a method can be held to
@@ -62,6 +65,7 @@ timed_sets.py  sets of nodes that are asked about at a moment: will they meet?
 tu_folder.py   many graphs in the format of the TU collection
 vectors.py     arrays and tables of numbers -> float32 [N, d], every value finite
 views.py       one item as it might also have looked
+windows.py     a picture as overlapping windows, each a view of its own
 warp.py        pictures under an affine map of coordinates and an affine map of colours, in one compiled pass
 """
 
@@ -92,6 +96,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Mining": "mining",
         "SemiHard": "semi_hard",
         "Alike": "alike",
+        "Even": "even",
         "Streaming": "streaming",
         "NeighbourSamples": "neighbour_samples",
         "NodeBlocks": "graph_blocks",

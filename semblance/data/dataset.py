@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +42,7 @@ class ArrayDataset:
     bool [N, K] for several classes per unit. `source` is where the data can be found again from anywhere: an absolute
     path, or the name of a known set; "" for data from memory. `skipped` says which inputs were left out and why;
     `notes` are lines to tell the user. `pairs` are pairs of the units of which somebody said how alike they are.
+    `captions` are what somebody wrote of each unit, "" where nothing (captions.py), as texts or cut into numbers.
     """
 
     domain: str
@@ -58,15 +60,19 @@ class ArrayDataset:
     notes: tuple[str, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
     pairs: Judged | None = None
+    captions: Any = None
 
     def __len__(self) -> int:
         return len(self.x)
 
     def read(self, index: np.ndarray) -> Batch:
-        """Positions [n] -> {"x": [n, ...] as stored, "labels": [n] where there are labels, "index": [n]}."""
+        """Positions [n] -> {"x": [n, ...] as stored, "labels": [n] where there are labels, "captions": [n, T] where they
+        are cut, "index": [n]}."""
         batch: Batch = {"x": self.x[index], "index": np.asarray(index)}
         if "labels" in self.targets:
             batch["labels"] = self.targets["labels"][index]
+        if hasattr(self.captions, "numbers"):
+            batch["captions"] = self.captions[index]
         return batch
 
     def raw(self, index: np.ndarray) -> np.ndarray:
@@ -85,16 +91,22 @@ class ArrayDataset:
         splits = {name: position[rows][position[rows] >= 0] for name, rows in self.splits.items()}
         return replace(
             self,
-            x=self.x.take(index) if hasattr(self.x, "texts") else self.x[index],
+            x=_taken(self.x, index),
             ids=[self.ids[i] for i in index],
             targets={name: column[index] for name, column in self.targets.items()},
             attributes=self.attributes.take(pa.array(index)),
             splits=splits,
             pairs=None if self.pairs is None else self.pairs.among(position),
+            captions=None if self.captions is None else _taken(self.captions, index),
             fingerprint=hashlib.blake2b(
                 self.fingerprint.encode() + index.astype(np.int64).tobytes(), digest_size=16
             ).hexdigest(),
         )
+
+
+def _taken(units: Any, index: np.ndarray) -> Any:
+    """Rows of an array, or of texts as numbers."""
+    return units.take(index) if hasattr(units, "texts") else units[index]
 
 
 def _words(texts: np.ndarray) -> np.ndarray:

@@ -165,7 +165,7 @@ NEED_LABELS = frozenset(
     | {"cw-cnn", "cw-at"}
 )
 """Of the recipes that `rank` compares by itself, those that learn from labels."""
-TABLES = frozenset({".csv", ".tsv", ".parquet", ".pq"})
+TABLES = frozenset({".csv", ".tsv", ".parquet", ".pq", ".jsonl"})
 ARRAYS = frozenset({".npy", ".npz"})
 EDGE_FILES = frozenset(suffix for name in RELATIONAL for suffix in DOMAINS[name].files)
 

@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from semblance.data import map_style, named, plugged, tables, texts, vectors
 from semblance.data.arrays import domain_of, from_arrays, read_arrays
+from semblance.data.captions import with_captions
 from semblance.data.dataset import ArrayDataset
 from semblance.data.domains import DOMAINS, RELATIONAL, built, infer, kind_of, row_of
 from semblance.data.images import from_files, from_folder, from_table
@@ -44,6 +45,7 @@ def load(
     split: int | str | None = None,
     nodes: str | Path | None = None,
     column: str | None = None,
+    captions: Any = None,
     seed: int = 0,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Any:
@@ -55,14 +57,15 @@ def load(
     arrays themselves. size is that of images, (height, width) or one number. seed draws the splits where none are given.
     Of graphs only: directed says whether an edge and its reverse differ (default: no, unless the data says so), split takes
     a published split by number or draws one by shares ("random:0.6/0.2/0.2"), nodes is the path of the table of nodes.
-    Of texts only: column is the one that holds them, or two with a comma between for pairs. Dataset.notes say what was
-    chosen.
+    Of texts only: column is the one that holds them, or two with a comma between for pairs. Of images only: captions are
+    what is written of them, as a column's name, a table's path or as many texts; by default the column of a usual name
+    where there is one. Dataset.notes say what was chosen.
     """
     if domain is not None:
         built(domain, f"--domain {domain}")
     if isinstance(data, ArrayDataset) or getattr(data, "domain", None) in RELATIONAL:
         _refuse(labels, "a dataset")
-        return data
+        return data if captions is None else with_captions(data, captions)
     related = {"directed": directed, "split": split, "nodes": nodes}
     if column is not None and domain is None:
         domain = "text"
@@ -78,7 +81,7 @@ def load(
         )
     if domain is not None and dataset.domain not in (domain, row_of(domain).makes):
         raise SemblanceError(f"the data is {dataset.domain} and cannot be read as {domain}: leave --domain out")
-    return dataset
+    return with_captions(dataset, captions) if isinstance(dataset, ArrayDataset) or captions is not None else dataset
 
 
 def _load(

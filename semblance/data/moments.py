@@ -15,7 +15,8 @@ FLOOR = 1e-6
 
 
 def shape_of(dataset: ArrayDataset | RelationalDataset) -> Shape:
-    """The data's Shape: mean and deviation per channel (images, on the scale 0..1) or column, over the split `train`."""
+    """The data's Shape: mean and deviation per channel (images, on the scale 0..1) or column, over the split `train`. Where
+    there are captions as numbers, the fact `captions` is how many numbers these may be."""
     if isinstance(dataset, RelationalDataset):
         return dataset.shape()
     x, rows = dataset.x, np.sort(dataset.splits["train"])
@@ -30,7 +31,10 @@ def shape_of(dataset: ArrayDataset | RelationalDataset) -> Shape:
         classes = labels.shape[1] if labels.ndim == 2 else len(dataset.classes) or int(labels.max(initial=-1)) + 1
     std = np.maximum(np.sqrt(variance), FLOOR)
     moments = tuple(mean.tolist()), tuple(std.tolist())
-    return Shape(dataset.domain, tuple(x.shape[1:]), classes, len(rows), *moments, facts=told_of(labels))
+    facts = told_of(labels)
+    if isinstance(dataset.captions, Tokens):
+        facts["captions"] = float(dataset.captions.size)
+    return Shape(dataset.domain, tuple(x.shape[1:]), classes, len(rows), *moments, facts=facts)
 
 
 def _of_texts(dataset: ArrayDataset, rows: np.ndarray) -> Shape:

@@ -14,7 +14,9 @@ from semblance.data.tables import LABELS, read_table
 from semblance.errors import SemblanceError, unknown
 
 NAMES = tuple(
-    f"{stem}{suffix}" for stem in ("metadata", "attributes", "labels") for suffix in (".csv", ".tsv", ".parquet")
+    f"{stem}{suffix}"
+    for stem in ("metadata", "attributes", "labels", "captions")
+    for suffix in (".csv", ".tsv", ".parquet", ".jsonl")
 )
 KEYS = ("file_name", "filename", "file", "path", "image", "id", "key", "name")
 
@@ -35,6 +37,16 @@ def sidecar(root: Path, ids: list[str], id_column: str | None = None) -> Sidecar
         if id_column is not None:
             raise SemblanceError(f"{root} has no table for the id column {id_column!r}: put it there as metadata.csv")
         return None
+    joined, key, missing = joined_to(path, ids, id_column)
+    named = {name.lower(): name for name in reversed(joined.column_names)}
+    label = next((named[n] for n in LABELS if n in named), None)
+    splits = from_words(joined.column(named["split"]).to_pylist()) if "split" in named else None
+    note = f"attributes: {path.name}, joined by {key!r}" + (f"; {missing:,} images are not in it" if missing else "")
+    return Sidecar(joined, label, splits, note)
+
+
+def joined_to(path: Path, ids: list[str], id_column: str | None = None) -> tuple[pa.Table, str, int]:
+    """A file's other columns, aligned with the images; the column that names these; how many images are not in it."""
     table = read_table(path)
     if id_column is not None and id_column not in table.column_names:
         raise unknown("id column", id_column, table.column_names)
@@ -50,13 +62,7 @@ def sidecar(root: Path, ids: list[str], id_column: str | None = None) -> Sidecar
             f"{path.name} names none of the images (columns {held}): "
             "give it a column file_name with their paths in the folder"
         )
-    missing = rows.count(None)
-    joined = table.drop_columns([key]).take(pa.array(rows, pa.int64()))
-    named = {name.lower(): name for name in reversed(joined.column_names)}
-    label = next((named[n] for n in LABELS if n in named), None)
-    splits = from_words(joined.column(named["split"]).to_pylist()) if "split" in named else None
-    note = f"attributes: {path.name}, joined by {key!r}" + (f"; {missing:,} images are not in it" if missing else "")
-    return Sidecar(joined, label, splits, note)
+    return table.drop_columns([key]).take(pa.array(rows, pa.int64())), key, rows.count(None)
 
 
 def _rows(path: Path, key: str, values: list[str], ids: list[str]) -> list[int | None] | None:

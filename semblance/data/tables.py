@@ -1,4 +1,4 @@
-"""Tables: CSV, Parquet and data frames of any library, and which of their columns is what.
+"""Tables: CSV, JSONL, Parquet and data frames of any library, and which of their columns is what.
 
 label       the named column, else one called label, labels, class, target or y
 id          the named column, else one called id, key, name or path whose values differ
@@ -46,13 +46,18 @@ class Parts(NamedTuple):
 
 
 def read_table(path: Path) -> pa.Table:
-    """A CSV (comma, semicolon or tab; UTF-8; with or without a line of names) or Parquet file."""
+    """A CSV (comma, semicolon or tab; UTF-8; with or without a line of names), Parquet or JSONL file."""
     suffix = path.suffix.lower()
     try:
         if suffix in (".parquet", ".pq"):
             import pyarrow.parquet as pq
 
             table = pq.read_table(path)
+        elif suffix == ".jsonl":
+            from pyarrow import json
+
+            _check_text(path)
+            table = json.read_json(path)
         else:
             table = _read_csv(path)
     except (pa.ArrowException, OSError) as error:

@@ -4,6 +4,7 @@ ball.py       an encoder's read-out carried into the Poincare ball
 files.py      networks that come as files: ONNX graphs, checkpoints, transformers folders
 graphs/       encoders of graphs
 onnx_graph.py an ONNX graph as a module
+paired.py     an encoder of items and one of their captions, into one space
 sequences/    encoders of sequences, sets and bags of vectors
 topology/     encoders of hypergraphs, cell complexes and sheaves
 vision/       encoders of images
@@ -21,6 +22,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Wrapped": "wrapped",
         "AtStage": "wrapped",
         "InBall": "ball",
+        "Paired": "paired",
         "Hopfield": "sequences.hopfield",
         "HopfieldPooling": "sequences.hopfield",
         "HopfieldLayer": "sequences.hopfield",

@@ -16,6 +16,7 @@ patches.py        each patch of the query looks for its like
 perceptron.py     a hidden layer before a linear head
 regress.py        numbers from an embedding
 scores.py         the embedding is the answer: a coordinate for each class
+worded.py         a linear head whose classes are known by words: copied rows, items found by words
 """
 
 from semblance.lazy import lazy
@@ -47,5 +48,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Scores": "scores",
         "Clusters": "clusters",
         "ClassMeans": "prototypes.class_means",
+        "copied": "worded",
+        "direction": "worded",
     },
 )

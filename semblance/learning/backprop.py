@@ -38,7 +38,8 @@ class Backprop:
     """`constant_lr` names parameters (by prefix, such as `objective.predictor`) whose rate the schedule leaves alone.
     `accumulate` batches share one optimiser step, their losses averaged. `best` (accuracy or loss, on the split `val`) ends
     with the weights of the best epoch, and with `patience` so many epochs after it (best.py). `apart` names parameters with
-    rates of their own, which the schedule scales too; the first prefix that fits counts."""
+    rates of their own, which the schedule scales too; the first prefix that fits counts. Without `decay_vectors` only
+    matrices and filters decay, and biases and norms do not."""
 
     optimizer: str = "sgd"
     lr: float = 0.05
@@ -55,6 +56,7 @@ class Backprop:
     best: str = ""
     patience: int = 0
     apart: tuple[Apart, ...] = ()
+    decay_vectors: bool = True
 
     def __post_init__(self) -> None:
         if self.optimizer not in OPTIMIZERS:
@@ -83,8 +85,12 @@ class Backprop:
                 fits = [held for held, own in zip(apart, self.apart, strict=True) if name.startswith(own.prefix)]
                 ours = constant if name.startswith(self.constant_lr or ("\0",)) else scheduled
                 (fits[0] if fits else ours).append(parameter)
+        vectors = [] if self.decay_vectors else [parameter for parameter in scheduled if parameter.ndim < 2]
+        if vectors:
+            scheduled = [parameter for parameter in scheduled if parameter.ndim >= 2]
         groups: list[dict[str, Any]] = [
             {"params": scheduled, "scheduled": True},
+            *([{"params": vectors, "scheduled": True, "weight_decay": 0.0}] if vectors else []),
             *([{"params": constant, "scheduled": False}] if constant else []),
             *(
                 {"params": held, "scheduled": True, "rate": own.lr, "weight_decay": own.weight_decay}

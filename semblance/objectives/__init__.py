@@ -5,6 +5,7 @@ adversarial.py       embeddings spread as normal draws, as far as a discriminato
 bank.py              candidates that outlive the batch
 branches.py          several views of an item, one to be told from another in feature space
 candidates.py        among whom a row of the contrast core finds its neighbours
+captions.py          weak supervision from paired text: across modalities, or by the concepts it names
 classify.py          cross-entropy of the network's own head
 clusters.py          points, a few codes, and an assignment of the one to the other
 codes.py             what a view says of itself as a distribution over learned directions
@@ -41,6 +42,7 @@ pretext.py           change the input, and predict from the changed input what w
 profiles.py          from its embedding a node shall tell its neighbours
 projector.py         the small perceptron between an embedding and the space where an objective compares
 proxies.py           a short vector for every label, learned along and remembered
+reassigned.py        clusters of the network's own features, renewed every few epochs
 regress.py           squared error of predicted numbers
 set_links.py         sets that met shall score higher, at the moment when they did, than sets that did not
 sphere.py            a classifier whose classes are directions, trained in order to be thrown away
@@ -79,6 +81,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Queue": "bank",
         "InstanceDiscrimination": "bank",
         "Branches": "branches",
+        "Across": "captions",
         "CrossEntropy": "classify",
         "DrawnEdges": "drawn_edges",
         "Summaries": "summaries",
@@ -88,6 +91,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Pretext": "pretext",
         "Change": "pretext",
         "NoiseTargets": "targets",
+        "Reassigned": "reassigned",
         "Proxies": "proxies",
         "Sphere": "sphere",
         "AcrossBatch": "across_batch",

@@ -1,7 +1,8 @@
 """Classify: cross-entropy of the network's own head.
 
     loss = 1/n sum over labelled i of w_i CE(head(z_i), y_i),    CE = -sum_k q(k) log p(k),  q = (1 - s) [k = y] + s / K
-    several classes an item: the mean over k of -y_k log sigmoid(f_k) - (1 - y_k) log sigmoid(-f_k)
+    several classes an item: the mean over k of -y_k log sigmoid(f_k) - (1 - y_k) log sigmoid(-f_k), or, `shared`, the
+    cross-entropy of a softmax with y / sum(y) (Mahajan et al. 2018, arXiv:1805.00932)
 
 s is label smoothing (Szegedy et al. 2016, arXiv:1512.00567); w_i weighs items, 1 without weights (nearest neighbours
 say which items are hard: Jia et al. 2021, arXiv:2112.08459). Items labelled -1, or with none of several
@@ -17,14 +18,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semblance.contracts import Batch, Metrics
-from semblance.errors import SemblanceError
+from semblance.errors import SemblanceError, unknown
 
 Weights = Callable[[Batch], Tensor]  # batch -> [N]
+SEVERAL = ("each", "shared")
 
 
 class CrossEntropy(nn.Module):
     """Cross-entropy of `model(batch)`, or of a side head that trains along and is dropped afterwards.
 
+    several: what items of several classes are asked: every class by itself (`each`), or the share of each (`shared`).
     weights: a function of the batch giving [N], or a tensor [units] that is looked up by the batch's `index`. side: a
     head for `read(model, batch)` [N, d], where the network's own head is solved later or reads something else.
     """
@@ -38,13 +41,16 @@ class CrossEntropy(nn.Module):
         weights: Weights | Tensor | None = None,
         side: nn.Module | None = None,
         read: Callable[[nn.Module, Batch], Tensor] | None = None,
+        several: str = "each",
     ):
         super().__init__()
+        if several not in SEVERAL:
+            raise unknown("way with several classes", several, SEVERAL)
         if not 0 <= smoothing < 1:
             raise SemblanceError(
                 f"smoothing is {smoothing}, but it is the share taken from the label: give 0 to below 1"
             )
-        self.smoothing, self.side, self.read = smoothing, side, read
+        self.smoothing, self.side, self.read, self.several = smoothing, side, read, several
         self.weigh = weights if callable(weights) and not isinstance(weights, Tensor) else None
         self.register_buffer("weights", weights if isinstance(weights, Tensor) else None)
 
@@ -62,7 +68,10 @@ class CrossEntropy(nn.Module):
         if count == 0:
             return logits.sum() * 0, {"loss": 0.0, **metrics}
         told, asked = logits[known], labels[known]
-        if several:
+        if several and self.several == "shared":
+            share = asked.to(told) / asked.sum(1, keepdim=True)
+            each = F.cross_entropy(told, share, label_smoothing=self.smoothing, reduction="none")
+        elif several:
             q = asked.to(told) * (1 - self.smoothing) + self.smoothing / 2
             each = F.binary_cross_entropy_with_logits(told, q, reduction="none").mean(1)
         else:

@@ -5,6 +5,7 @@ as_is.py         embeddings that exist already
 backbones.py     a backbone by name, and the width that objectives and heads will meet
 batch_attention.py  attention across the batch while training: batchformer
 branches.py      two views of a picture, one predicting the other, without negatives
+captions.py      what is written of pictures: clip, catlip
 cascade.py       features learned without labels, then questions to people about samples
 catalogue.py     the catalogue's table as shipped
 class_geometry.py what classes come to in the last layers, foretold: neural-collapse
@@ -63,6 +64,7 @@ plugged.py       recipes of other packages, by entry points
 pretext.py       a task that the data sets itself, whose features are kept
 prototype_heads.py classifiers that answer by parts of pictures, or by keys, that they store
 prototypes.py    tasks of a few support items, the nearest mean answers
+reassigned.py    clusters of the features themselves, alone or times turns: deepcluster, deeper-cluster
 recommender.py   links and items from who is linked to whom: lightgcn, matrix-factorisation, graph-autoencoder
 recommender_sheaf.py  links and items over a learned sheaf: sheaf4rec
 representations.py what digit nets have in common: convergent-learning, cortex-comparison, frechet-distance-audit

@@ -24,6 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from semblance.data.concepts import Concepts
 from semblance.data.dataset import Shape
 from semblance.data.pieces import Cutting
 from semblance.errors import SemblanceError, unknown
@@ -53,7 +54,8 @@ class Recipe:
     `encoder` and `head` are lazy parts, called with the data's Shape. `standardise` says whether inputs are brought to
     mean 0 and deviation 1 per channel (images: after division by 255) or taken as they are. `memory` is `batch`
     where peak memory is bounded by the batch and `data` where it grows with the data set (banks, full-batch solvers).
-    `cutting` says how texts become numbers.
+    `cutting` says how texts become numbers, and `captions` what those of images become: numbers too (a Cutting), or
+    classes (Concepts), which then stand in the place of labels; without it they are not read.
     Beside an encoder, a recipe that makes an index may say which (`index`: the Shape of the embeddings -> an Index);
     one that makes a report has nothing but that (`report`).
     """
@@ -67,6 +69,7 @@ class Recipe:
     index: Callable[[Shape], Any] | None = None
     report: Callable[[], Any] | None = None
     cutting: Cutting = field(default_factory=Cutting)
+    captions: Cutting | Concepts | None = None
 
 
 _DECORATED: dict[str, tuple[Entry, Callable[..., Recipe]]] = {}

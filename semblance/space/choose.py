@@ -34,7 +34,7 @@ def choose(dataset: Loaded, recipe: str | None, given: Mapping[str, Any]) -> tup
     if "labels" in row.needs:
         labels = dataset.targets.get("labels")
         known = 0 if labels is None else len(np.unique(labels[labels >= 0])) if labels.ndim == 1 else labels.shape[1]
-        others = sorted(r.name for r in table().values() if dataset.domain in r.domains and "labels" not in r.needs)
+        others = sorted(r.name for r in table().values() if dataset.domain in r.domains and not r.needs)
         if labels is None:
             raise SemblanceError(
                 f"recipe {name!r} needs labels and the data has none: name the column by --label, put the images "
@@ -49,6 +49,13 @@ def choose(dataset: Loaded, recipe: str | None, given: Mapping[str, Any]) -> tup
         raise SemblanceError(
             f"recipe {name!r} learns from pairs that somebody judged (two columns of texts and a score "
             f"or label), or from labels, and the data has neither: use {', '.join(others)}"
+        )
+    if "captions" in row.needs and getattr(dataset, "captions", None) is None:
+        met = {"labels"} if "labels" in dataset.targets else set()
+        others = sorted(r.name for r in table().values() if dataset.domain in r.domains and set(r.needs) <= met)
+        raise SemblanceError(
+            f"recipe {name!r} learns from captions and the data has none: put a table captions.csv (file_name, caption) "
+            f"beside the images, name a column or file by --captions, or use {', '.join(others)}"
         )
     return name, settings, build(name, **settings)
 

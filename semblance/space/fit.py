@@ -56,6 +56,7 @@ def fit(
     directed: bool | None = None,
     nodes: str | Path | None = None,
     column: str | None = None,
+    captions: Any = None,
     seed: int = 0,
     epochs: int | None = None,
     seconds: float | None = None,
@@ -75,11 +76,12 @@ def fit(
     `sb.recipes()` (default: the domain's; `simsiam@1` keeps the defaults of that version), or a model from `sb.wrap`. out:
     the folder to write (default: NAME.space here, numbered if taken). Of graphs: split is a published split's number or
     shares to draw one by, directed tells an edge from its reverse, nodes is the path of a table of nodes. Of texts: column
-    is the one that holds them, or two with a comma between for pairs. epochs bound the training, or seconds (by the clock:
-    not reproducible). Further keywords are the recipe's settings. `say(line)` tells what happens; `progress(done, total,
-    text)` is told instead of the bar that a terminal or a notebook shows after two seconds. Raises SemblanceError for
-    whatever is wrong with the input and Interrupted after Ctrl-C, with everything saved
-    for `resume=True`.
+    is the one that holds them, or two with a comma between for pairs. Of images: captions are what is written of them, a
+    column's name, a table's path or as many texts (a column of a usual name is found). epochs bound the training, or
+    seconds (by the clock: not reproducible). Further keywords are the recipe's settings. `say(line)` tells what happens;
+    `progress(done, total, text)` is told instead of the bar that a terminal or a notebook shows after two seconds. Raises
+    SemblanceError for whatever is wrong with the input and Interrupted after Ctrl-C, with everything saved for
+    `resume=True`.
     """
     started = time.monotonic()
     say = say or (lambda line: None)
@@ -87,7 +89,7 @@ def fit(
     if isinstance(recipe, Model) and size is None and recipe.shape.domain == "images":
         size = recipe.shape.item[1], recipe.shape.item[2]  # as its queries will be read, not scaled twice
     reading: dict[str, Any] = {"domain": domain, "label": label, "id_column": id_column, "size": size}
-    given = {"split": split, "directed": directed, "nodes": nodes, "column": column}
+    given = {"split": split, "directed": directed, "nodes": nodes, "column": column, "captions": captions}
     reading |= {k: v for k, v in given.items() if v is not None}
     dataset = load_data(data, labels=labels, seed=seed, progress=progress, **reading)
     for note in dataset.notes:
@@ -104,7 +106,10 @@ def fit(
             say(line)
     if chosen is not None and validated(dataset, chosen, seed) is not dataset:
         say("a fifth of the training units chooses the epoch: give a split of your own with val for another share")
-    options = {**reading, "domain": dataset.domain, **({"nodes": str(nodes)} if nodes is not None else {})}
+    paths = {key: str(path) for key, path in (("nodes", nodes), ("captions", captions)) if isinstance(path, str | Path)}
+    options = {**reading, "domain": dataset.domain, **paths}
+    if captions is not None and "captions" not in paths:  # texts from memory stand in no record
+        del options["captions"]
     asked = {"epochs": epochs, "seconds": seconds, "device": device, "precision": precision}
     record = _record(dataset, name, settings, seed, asked, options)
     if seconds is not None:
@@ -300,6 +305,7 @@ def _commit(target: Path, dataset: Loaded, model: Model, record: Mapping[str, An
             "classes": list(dataset.classes),
             "labels": label_kind(dataset),
             "units": dataset.units,
+            "words": dataset.domain == "text" or model.captions is not None,
             "name": dataset.name,
         },
     }

@@ -8,7 +8,7 @@ recipe's name is kept with its version, so that other defaults tomorrow build wh
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semblance.contracts import Batch
+from semblance.data.captions import numbers_of
+from semblance.data.concepts import Vocabulary
 from semblance.data.dataset import ArrayDataset, Shape
 from semblance.data.load import load as load_data
 from semblance.data.pieces import Pieces
@@ -31,6 +33,7 @@ from semblance.encoders.files import module_of
 from semblance.encoders.wrapped import encoder_of
 from semblance.errors import SemblanceError
 from semblance.geometry.spaces import Geometry
+from semblance.heads.worded import direction
 from semblance.learning.devices import autocast, choose_device, precision_for
 from semblance.learning.parts import INIT, VIEWS, Feed, Network, chance, torch_chance
 from semblance.recipes.registry import Recipe, build, stored_name, table, told_name
@@ -41,9 +44,9 @@ BLOCK = 512  # items embedded at a time, fewer where they are large (see Model.b
 
 @dataclass
 class Model:
-    """A network and how to feed it: texts are cut by `pieces`; `notes` say what training did to the data. `recipe` and
-    `settings` name what it was built from ("" for a wrapped module, whose `origin` says what it can be built again from,
-    where that is known)."""
+    """A network and how to feed it: texts are cut by `pieces`, and those about images by `captions`; `notes` say what
+    training did to the data. `recipe` and `settings` name what it was built from ("" for a wrapped module, whose `origin`
+    says what it can be built again from, where that is known)."""
 
     network: Network
     shape: Shape
@@ -57,6 +60,7 @@ class Model:
     precision: str = "float32"
     origin: Mapping[str, Any] = field(default_factory=dict)
     pieces: Pieces | None = None
+    captions: Pieces | Vocabulary | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -143,6 +147,47 @@ class Model:
         """Data (path, array, list of paths, dataset) -> embeddings [N, dim] float32 in the model's geometry."""
         found = list(self.embed_blocks(self.read(data), rows))
         return np.concatenate(found) if found else np.empty((0, self.dim), np.float32)
+
+    def embed_words(self, texts: Sequence[str]) -> np.ndarray:
+        """Texts -> vectors [n, dim] of the same space as the items': of a model of texts, or of one that learned from
+        captions. An error for others, and for words that no concept of the model's stands for."""
+        if self.shape.domain == "text":
+            return self.embed(list(texts))
+        if self.captions is None:
+            raise SemblanceError(
+                f"this model reads {self.shape.domain} and no text: what learns from captions reads both ({_readers()})"
+            )
+        self.network.eval()
+        with torch.inference_mode():
+            if isinstance(self.captions, Pieces):
+                tokens = torch.from_numpy(numbers_of(self.captions, texts))
+                z = self.network.encoder.embed_captions(tokens.to(choose_device(self.device)))
+            else:
+                flags = self.captions.flags(texts)
+                if not flags.any(1).all():
+                    text = texts[int(np.flatnonzero(~flags.any(1))[0])]
+                    some = ", ".join(self.captions.concepts[:8])
+                    raise SemblanceError(f"the text {text!r} names no concept that was learned: there are {some}, ...")
+                z = direction(self.network.head, torch.from_numpy(flags).to(choose_device(self.device)))
+        return self.geometry.prepare(z.float().cpu().numpy())
+
+    def agreement(self, data: Any, rows: np.ndarray | None = None) -> np.ndarray:
+        """[n] cosines of images with their own captions, -1 where there is none: how far each pair belongs together."""
+        dataset = self.read(data)
+        captions = getattr(dataset, "captions", None)
+        if captions is None:
+            raise SemblanceError("agreement is of images with captions, and the data has none: give captions=")
+        every = np.arange(len(dataset)) if rows is None else np.asarray(rows)
+        written = getattr(captions, "texts", captions)
+        texts = [str(text) for text in written[every]]
+        found = np.full(len(every), -1.0)
+        there = np.flatnonzero([bool(text) for text in texts])
+        for start in range(0, len(there), BLOCK):
+            part = there[start : start + BLOCK]
+            z, words = self.embed(dataset, every[part]), self.embed_words([texts[i] for i in part])
+            norms = np.linalg.norm(z, axis=1) * np.linalg.norm(words, axis=1)
+            found[part] = (z * words).sum(1) / np.maximum(norms, np.finfo(np.float32).tiny)
+        return found
 
     def drawn_views(self, dataset: ArrayDataset, rows: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
         """Two drawn views of the images at these rows, prepared, `block` at a time. The same views for every model."""
@@ -244,6 +289,7 @@ class Model:
             "classes": list(self.classes),
             "precision": self.precision,
             **({} if self.pieces is None else {"pieces": asdict(self.pieces)}),
+            **({} if self.captions is None else {"captions": asdict(self.captions)}),
             **({} if self.recipe else wraps),
         }
 
@@ -338,6 +384,7 @@ class Model:
             classes=tuple(header["classes"]),
             precision=header["precision"],
             pieces=Pieces(**header["pieces"]) if "pieces" in header else None,
+            captions=_reader(header.get("captions")),
         )
 
 
@@ -347,6 +394,20 @@ def assemble(recipe: Recipe, shape: Shape, seed: int) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(chance(seed, INIT).integers(2**63)))
         return Network(recipe.encoder(shape), None if recipe.head is None else recipe.head(shape))
+
+
+def _readers() -> str:
+    """The recipes that learn from captions."""
+    return ", ".join(sorted(row.name for row in table().values() if "captions" in row.needs))
+
+
+def _reader(stored: Mapping[str, Any] | None) -> Pieces | Vocabulary | None:
+    """What a model's captions were read by."""
+    if stored is None:
+        return None
+    if "content" in stored:
+        return Pieces(**stored)
+    return Vocabulary(tuple(stored["concepts"]), stored["lexicon"])
 
 
 def told_item(item: tuple[int, ...]) -> str:

@@ -14,7 +14,7 @@ from semblance.space.choose import choose
 from semblance.space.training import train
 
 STEPS = 4  # that are timed
-READING = ("domain", "label", "id_column", "size", "split", "directed", "nodes", "column", "progress")
+READING = ("domain", "label", "id_column", "size", "split", "directed", "nodes", "column", "captions", "progress")
 
 
 def plan(

@@ -113,6 +113,7 @@ def rank(
     directed: bool | None = None,
     nodes: str | Path | None = None,
     column: str | None = None,
+    captions: Any = None,
     task: str | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     progress: Progress | None = None,
@@ -128,7 +129,7 @@ def rank(
         raise SemblanceError(f"seeds is {seeds}: give one seed or more")
     keep_pages()
     reading: dict[str, Any] = {"domain": domain, "label": label, "id_column": id_column, "size": size}
-    reading |= {"split": split, "directed": directed, "nodes": nodes, "column": column}
+    reading |= {"split": split, "directed": directed, "nodes": nodes, "column": column, "captions": captions}
     dataset = load_data(data, seed=seed, progress=progress, **reading)
     asked = task_of(dataset, task, seed)
     names = list(recipes) if recipes else candidates(dataset)

@@ -182,7 +182,8 @@ class Space:
         """Nearest items to one query, or to several (a list, or a 2-d array): then a list of answers.
 
         query: a path to a file of the space's domain, the id of an item (which is then not its own neighbour), or a
-        vector [d]; or instead, in a space of texts, `text`: words of your own, or a list of such. where: an SQL-like
+        vector [d]; or instead, in a space of texts or one that learned from captions, `text`: words of your own, or a list
+        of such. where: an SQL-like
         condition over attributes. recall: the share of the true nearest that an answer holds on average at least; 1
         measures every item. A k above the number of matches returns all of them.
         """
@@ -253,14 +254,20 @@ class Space:
 
     def read_words(self, texts: list[str]) -> np.ndarray:
         """Texts that are no items of this space -> their vectors [n, d]."""
-        if self.manifest["domain"] != "text":
-            raise SemblanceError(
-                f"this space holds {self.manifest['domain']} and reads no text: search by id or by file"
-            )
         empty = next((t for t in texts if not isinstance(t, str) or not t.strip()), None)
         if empty is not None:
             raise SemblanceError(f"the text {empty!r} holds no words: give some")
-        return self.model.embed(texts)
+        if self.manifest["domain"] != "text" and not self.manifest.get("words"):
+            raise SemblanceError(
+                f"this space holds {self.manifest['domain']} and reads no text: search by id or by file, or fit it with "
+                "captions (recipe clip or catlip)"
+            )
+        return self.model.embed_words(texts)
+
+    def agreement(self, data: Any) -> np.ndarray:
+        """How far each image of the data and its own caption belong together, [n] cosines, by this space's model, which
+        learned from captions. What `sb.data.filter` keeps by."""
+        return self.model.agreement(data)
 
     def _given_vector(self, query: np.ndarray) -> np.ndarray:
         """A vector of the space's own, or (domain vectors) an item that is still to be embedded."""

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from semblance.data.captions import cut, learned_from
 from semblance.data.dataset import ArrayDataset
 from semblance.data.graph_splits import with_validation
 from semblance.data.moments import shape_of
+from semblance.data.pieces import Pieces
 from semblance.data.prepare import Prepare
 from semblance.data.relational import Loaded
 from semblance.learning.devices import choose_device, precision_for
@@ -55,6 +57,11 @@ def train(
         texts = getattr(dataset.x, "texts", dataset.x)
         pieces = recipe.cutting.learned(texts[dataset.splits["train"]].tolist())
         dataset = pieces.cut(dataset)
+    written = None
+    if recipe.captions is not None and isinstance(dataset, ArrayDataset):
+        dataset = learned_from(dataset)
+        written = recipe.captions.learned(dataset.captions[dataset.splits["train"]].tolist())
+        dataset = cut(written, dataset) if isinstance(written, Pieces) else written.onto(dataset)
     shape = shape_of(dataset)
     chosen = precision_for(where, precision).name
     network = assemble(recipe, shape, seed).to(where)
@@ -62,7 +69,7 @@ def train(
     model = Model(
         network, shape, prepare, name, settings or {}, dataset.classes, device=str(where.type), precision=chosen
     )
-    model.pieces, model.notes = pieces, dataset.notes[noted:]
+    model.pieces, model.captions, model.notes = pieces, written, dataset.notes[noted:]
     for number, stage in enumerate(recipe.stages):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(chance(seed, INIT, number + 1).integers(2**63)))

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from semblance.contracts import Dataset
+from semblance.data.captions import with_captions
 from semblance.data.dataset import ArrayDataset
 from semblance.data.judged import Judged
 from semblance.data.load import load
@@ -22,8 +23,8 @@ from semblance.testing.promises import Excused, equal, keep, that
 
 @cache
 def small(domain: str) -> Loaded:
-    """120 scans of 5 digits, as pictures or as vectors; 120 sentences of 5 topics; of the domains whose units are related,
-    those of related.py."""
+    """120 scans of 5 digits, as pictures with captions or as vectors; 120 sentences of 5 topics; of the domains whose units
+    are related, those of related.py."""
     from semblance.testing.related import SMALL
 
     if domain in SMALL:
@@ -37,13 +38,20 @@ def small(domain: str) -> Loaded:
     digits = load("digits")
     assert isinstance(digits, ArrayDataset)
     rows = np.flatnonzero(digits.targets["labels"] < 5)[:120]
-    pictures = digits.subset(rows)
+    pictures = with_captions(digits.subset(rows), [CAPTIONS[k] for k in digits.targets["labels"][rows]])
     if domain == "images":
         return pictures
     flat = pictures.x.reshape(len(rows), -1).astype(np.float32)
     return load(flat, domain="vectors", labels=pictures.targets["labels"])
 
 
+CAPTIONS = (
+    "a zero, as round as an egg",
+    "a one, a stroke",
+    "the number two",
+    "a drawing of a three",
+    "a four and its cross",
+)
 TOPICS = ("ship sails sea harbour", "bread oven flour bakes", "goal team plays match", "rain cloud storm wind")
 TOPICS += ("song choir sings tune",)
 

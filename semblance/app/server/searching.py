@@ -121,7 +121,7 @@ def vector_of(here: Served, held: Held, asked: Query) -> tuple[np.ndarray, int |
     if asked.id is not None:
         at = place_of(held, asked.id)
         return held.view.vectors([at])[0], at
-    if asked.text is not None and held.manifest["domain"] == "text":
+    if asked.text is not None and (held.manifest["domain"] == "text" or held.manifest.get("words")):
         return here.space.read_words([asked.text])[0], None
     if asked.vector is None:
         raise Problem("not-built", "this space reads no text as a query", "search by id, by vector or by a file")
