@@ -16,6 +16,7 @@ gromov.py     any distances as those of a tree with hidden nodes
 hypergraph.py nodes and hyperedges, grouped by either side
 distortion.py how well points keep the distances that they stand for
 cross_entropy.py  the loss of many short rows of logits, in one pass
+k_means.py    a few centres that stand for many points, labelled and linked ones held
 kept.py       what is computed of a structure once
 lanes.py      sixteen small problems side by side, as vectors for compiled code
 laplacians.py one builder of sparse PSD operators: graph, hypergraph, Hodge, any coboundary; what can be asked of them
@@ -47,6 +48,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Sphere": "spaces",
         "PoincareBall": "spaces",
         "space_named": "spaces",
+        "k_means": "k_means",
         "nearest": "nearest",
         "closest_pairs": "closest_pairs",
         "Manifold": "manifolds",

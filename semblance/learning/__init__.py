@@ -12,7 +12,7 @@ mixture.py       experts that learn in turn, until validation stops improving
 parts.py         network, objective, training data as batches, budget
 project.py       prototypes that become places of training pictures, and the last layer after that
 solve.py         what has a closed form, or a library's solver, instead of gradient steps
-survey.py        look at all training units once before learning from batches of them
+survey.py        look at all training units before learning from batches of them, once or again and again
 taught.py        a teacher learns, is asked once about everything, and the student learns from what it said
 watch.py         all items mapped to nearly one direction, or to a few
 workers.py       the answers of several people become one, and people are told apart by their errors
@@ -36,6 +36,7 @@ __getattr__, __dir__, __all__ = lazy(
         "SolveEncoder": "solve",
         "Nothing": "solve",
         "Surveyed": "survey",
+        "Reviewed": "survey",
         "Taught": "taught",
         "InTurn": "mixture",
         "Cascade": "label_cascade",

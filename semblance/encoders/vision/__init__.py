@@ -3,6 +3,7 @@
 blocks.py        a few convolutions and the way around them
 convert.py       pretrained ResNets of torchvision and timm as stage nets
 fused_norm.py    the compiled passes behind `norm.py` for bfloat16 activations
+gradients.py     a network that sees changes of brightness, and no colours
 norm.py          batch norm with an optional shortcut and an optional ReLU
 patches.py       a picture as a row of small squares, each a token of a transformer
 rows.py          every classical backbone as one row of a table, read by `stagenet`
@@ -14,6 +15,7 @@ from semblance.lazy import lazy
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "Gradients": "gradients",
         "Patches": "patches",
         "StageNet": "stagenet",
         "stage_net": "stagenet",
