@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from semblance.contracts import Batch, Metrics
 from semblance.errors import SemblanceError
+from semblance.objectives.branches import precise
 from semblance.objectives.classify import CrossEntropy
 from semblance.objectives.contrast_table import method
 from semblance.objectives.lift import Loss
@@ -40,7 +41,7 @@ class Across(nn.Module):
         """-> scalar, {loss, matched: how many items have their own caption nearest}. captions: int64 [N, T]."""
         if "captions" not in batch:
             raise SemblanceError("this objective compares items with captions, and the batch has none: give captions")
-        z, w = model.encoder.embed(batch).float(), model.encoder.embed_captions(batch["captions"]).float()
+        z, w = precise(model.encoder.embed(batch)), precise(model.encoder.embed_captions(batch["captions"]))
         place = torch.arange(len(z), device=z.device)
         rows = {"item": place.repeat(2), "view": torch.arange(2, device=z.device).repeat_interleave(len(z))}
         loss = self.loss(torch.cat([z, w]), rows)

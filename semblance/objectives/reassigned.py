@@ -30,6 +30,7 @@ from semblance.contracts import Batch, Encoder, Metrics
 from semblance.errors import SemblanceError
 from semblance.geometry.groups import Turns, act_each
 from semblance.geometry.k_means import k_means
+from semblance.objectives.branches import precise
 
 
 class Factorised(nn.Module):
@@ -113,7 +114,7 @@ class Reassigned(nn.Module):
             turn = torch.randint(self.turns.order, (len(x),)).to(x.device)
             x = act_each(self.turns, turn, x)
         target, within = self.targets(batch["index"], turn)
-        z = model.embed({**batch, "x": x}).float()
+        z = precise(model.embed({**batch, "x": x}))
         told, told_within = self.heads(z, target)
         loss = F.cross_entropy(told, target) + F.cross_entropy(told_within, within)
         right = [float((a.argmax(1) == b).float().mean()) for a, b in ((told, target), (told_within, within))]

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from semblance.contracts import Batch, Encoder, Metrics
 from semblance.errors import SemblanceError
+from semblance.objectives.branches import precise
 
 
 class Sphere(nn.Module):
@@ -62,7 +63,7 @@ class Sphere(nn.Module):
     def forward(self, model: Encoder, batch: Batch) -> tuple[Tensor, Metrics]:
         """x, labels [N] (-1: left out) -> scalar, {loss, accuracy}."""
         known = batch["labels"] >= 0
-        z, labels = model.embed(batch).float()[known], batch["labels"][known]
+        z, labels = precise(model.embed(batch))[known], batch["labels"][known]
         loss, logits = self.score(z, labels)
         accuracy = float((logits.argmax(1) == labels).float().mean()) if len(labels) else 0.0
         return loss, {"loss": float(loss.detach()), "accuracy": accuracy}

@@ -6,8 +6,8 @@ P is the whole of it: were every item to choose its nearest point, all would cho
 points are dealt out anew to the same b items so that the batch's loss is least (an assignment problem, solved exactly),
 every `every` epochs. What varies:
 
-    points     `sphere`: drawn evenly once; `discrete`: K of them, each as often as any other (k-means' balanced kin);
-               `one`: all the same, which is what P forbids
+    points     `sphere`: drawn evenly once; `corners` of a cube; `discrete`: K of them, each as often as any other (k-means'
+               balanced kin); `one`: all the same, which is what P forbids
     every      0: never, items keep the points they were given
 
 Noise as targets: Bojanowski & Joulin 2017, arXiv:1704.05310.
@@ -23,9 +23,9 @@ from torch import Tensor, nn
 
 from semblance.contracts import Batch, Encoder, Metrics
 from semblance.errors import SemblanceError, unknown
-from semblance.objectives.branches import spread_of
+from semblance.objectives.branches import precise, spread_of
 
-POINTS = ("sphere", "discrete", "one")
+POINTS = ("sphere", "corners", "discrete", "one")
 
 
 class NoiseTargets(nn.Module):
@@ -54,14 +54,15 @@ class NoiseTargets(nn.Module):
                 f"every is {every} and codes {codes}: they count epochs (0: never) and points (1 or more)"
             )
         self.projector, self.every = nn.Identity() if projector is None else projector, every
-        drawn = F.normalize(torch.randn({"sphere": units, "discrete": min(codes, units), "one": 1}[points], dim), dim=1)
+        drawn = torch.randn({"discrete": min(codes, units), "one": 1}.get(points, units), dim)
+        drawn = F.normalize(drawn.sign() if points == "corners" else drawn, dim=1)
         self.register_buffer("points", drawn[torch.arange(units) % len(drawn)].contiguous())
         self.register_buffer("owner", torch.randperm(units))
         self.register_buffer("visits", torch.zeros(units, dtype=torch.int64))
 
     def forward(self, model: Encoder, batch: Batch) -> tuple[Tensor, Metrics]:
         """x and index [N] -> scalar, {loss, std, rank, moved: the share of items that got another's point}."""
-        z = F.normalize(self.projector(model.embed(batch)).float(), dim=1)
+        z = F.normalize(precise(self.projector(model.embed(batch))), dim=1)
         index = batch["index"]
         moved = 0.0
         if self.training and self.every:
