@@ -13,6 +13,7 @@ fit.py         data in, a searchable space out
 label.py       the neighbours' votes for an item, and labels that are corrected
 methods.py     what is done with a whole space by name: a report on it, an index over its items
 model.py       a trained network with what it takes to feed it
+needs.py       what a method learns from beside the items, and whether the data has it
 picture.py     a space in two dimensions
 plan.py        what a fit would take, found by a few real steps on the real data
 progress.py    a bar where a person looks on: a terminal, a notebook

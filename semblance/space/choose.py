@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from semblance.data.domains import default_recipe, labelled, rank_set
 from semblance.data.graph_facts import properties
 from semblance.data.relational import Loaded, RelationalDataset
@@ -15,6 +13,7 @@ from semblance.recipes.registry import Recipe, build, check_settings, row_of, st
 from semblance.recipes.uses import unused
 from semblance.space.columns import label_kind
 from semblance.space.model import Model
+from semblance.space.needs import refuse
 
 
 def choose(dataset: Loaded, recipe: str | None, given: Mapping[str, Any]) -> tuple[str, dict[str, Any], Recipe]:
@@ -24,39 +23,7 @@ def choose(dataset: Loaded, recipe: str | None, given: Mapping[str, Any]) -> tup
     """
     name = told_name(stored_name(recipe or default_recipe(dataset)))
     settings = check_settings(name, given)
-    row = row_of(name)
-    if dataset.domain not in row.domains:
-        fitting = sorted(r.name for r in table().values() if dataset.domain in r.domains)
-        raise SemblanceError(
-            f"recipe {name!r} takes {' or '.join(row.domains) or 'no data'}; this data is {dataset.domain}: "
-            f"use {', '.join(fitting) or 'one of the package that brings this domain'}"
-        )
-    if "labels" in row.needs:
-        labels = dataset.targets.get("labels")
-        known = 0 if labels is None else len(np.unique(labels[labels >= 0])) if labels.ndim == 1 else labels.shape[1]
-        others = sorted(r.name for r in table().values() if dataset.domain in r.domains and not r.needs)
-        if labels is None:
-            raise SemblanceError(
-                f"recipe {name!r} needs labels and the data has none: name the column by --label, put the images "
-                f"into class folders, or use {', '.join(others)}"
-            )
-        if known < 2:
-            raise SemblanceError(
-                f"recipe {name!r} needs labels of two classes or more and the data has {known}: use {', '.join(others)}"
-            )
-    if "judgements" in row.needs and getattr(dataset, "pairs", None) is None and "labels" not in dataset.targets:
-        others = sorted(r.name for r in table().values() if dataset.domain in r.domains and not r.needs)
-        raise SemblanceError(
-            f"recipe {name!r} learns from pairs that somebody judged (two columns of texts and a score "
-            f"or label), or from labels, and the data has neither: use {', '.join(others)}"
-        )
-    if "captions" in row.needs and getattr(dataset, "captions", None) is None:
-        met = {"labels"} if "labels" in dataset.targets else set()
-        others = sorted(r.name for r in table().values() if dataset.domain in r.domains and set(r.needs) <= met)
-        raise SemblanceError(
-            f"recipe {name!r} learns from captions and the data has none: put a table captions.csv (file_name, caption) "
-            f"beside the images, name a column or file by --captions, or use {', '.join(others)}"
-        )
+    refuse(dataset, row_of(name))
     return name, settings, build(name, **settings)
 
 
