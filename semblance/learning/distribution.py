@@ -1,0 +1,201 @@
+"""Distribution: several processes train one network, each encoding its share of a batch, and the objective sees all of it.
+
+    z = [f(x of process 0); f(x of process 1); ...]   gathered with gradients: L(z, whole batch) is the same everywhere
+    gradient = mean over processes of d(sum over processes of L)
+
+Every process draws the same batch (chance is counted, see parts.py). What the encoder computes is shared out. What follows
+it, and whatever reaches into the encoder by another door than `embed` or `forward`, is computed by all, and the mean of
+equal gradients is the gradient. Batch norm inside the encoder takes its moments over the whole batch: `F.batch_norm` is
+answered here while an encoder reads its share. So contrast, prototypes and batch statistics see what one process would
+see, and two processes find its loss and gradients.
+
+What goes over the wire in a step: the embeddings, two moments per channel of every batch norm, and one gradient.
+
+Data-parallel training: Li et al. 2020, arXiv:2006.15704; gathered contrast as in Chen et al. 2020, arXiv:2002.05709.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+from torch.distributed.nn.functional import all_reduce
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from semblance.contracts import Batch, Metrics
+from semblance.encoders.vision.norm import fused
+from semblance.errors import SemblanceError
+from semblance.learning.loop import Stepping, train
+from semblance.learning.parts import Budget, Feed, Network, Parts
+
+
+def processes() -> int:
+    """How many processes train together; 1 where there is no group."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def share_of(count: int) -> slice:
+    """Which of so many items this process encodes."""
+    rank, size = dist.get_rank(), dist.get_world_size()
+    return slice(count * rank // size, count * (rank + 1) // size)
+
+
+class Gathered(torch.autograd.Function):
+    """Own rows [n, ...] -> all rows [N, ...]. Since every process computes the same loss from them, the gradient of their
+    sum is the own one times their number, and nothing has to be sent backwards."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, place: slice, count: int) -> Tensor:
+        """Zeros but for the own rows, summed over processes: shares may differ in length."""
+        ctx.place = place
+        whole = own.new_zeros((count, *own.shape[1:]))
+        whole[place] = own
+        dist.all_reduce(whole)
+        return whole
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        """The own rows' part."""
+        return gradients[0][ctx.place] * dist.get_world_size(), None, None  # type: ignore[attr-defined]
+
+
+class WholeBatch(TorchFunctionMode):
+    """Within it batch norm in training takes its moments over all processes' items."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Answers `F.batch_norm`; everything else is as it was."""
+        given = kwargs or {}
+        return batch_norm(*args, **given) if func is F.batch_norm and given.get("training") else func(*args, **given)
+
+
+def batch_norm(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """`F.batch_norm` of x [n, C, ...] in training, with the moments of all processes' x."""
+    over = [0, *range(2, x.ndim)]
+    shape = [1, -1, *[1] * (x.ndim - 2)]
+    y = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+    count = torch.tensor(float(x.numel() // x.shape[1]), dtype=y.dtype, device=x.device)
+    dist.all_reduce(count)
+    mean = all_reduce(y.sum(over)) / count
+    centred = y - mean.view(shape)
+    var = all_reduce(centred.square().sum(over)) / count
+    if running_mean is not None and running_var is not None:
+        with torch.no_grad():
+            running_mean.lerp_(mean.to(running_mean.dtype), momentum)
+            running_var.lerp_((var * count / (count - 1).clamp_min(1)).to(running_var.dtype), momentum)
+    scale = (var + eps).rsqrt() if weight is None else (var + eps).rsqrt() * weight
+    out = centred * scale.view(shape)
+    return (out if bias is None else out + bias.view(shape)).to(x.dtype)
+
+
+class Shared(nn.Module):
+    """An encoder of which every process asks its share of the items. All else it is asked, it is asked as a whole."""
+
+    def __init__(self, encoder: nn.Module):
+        super().__init__()
+        self.whole = encoder
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("whole"), name)
+
+    def forward(self, batch: Batch) -> Any:
+        """What the encoder gives, of all items."""
+        return self._asked(self.whole, batch)
+
+    def embed(self, batch: Batch) -> Tensor:
+        """[N, d] of all items."""
+        answer: Tensor = self._asked(self.whole.embed, batch)  # type: ignore[arg-type]
+        return answer
+
+    def _asked(self, ask: Callable[[Batch], Any], batch: Batch) -> Any:
+        x = batch["x"]
+        place = share_of(len(x))
+        own = {
+            name: value[place] if isinstance(value, Tensor) and value.ndim and len(value) == len(x) else value
+            for name, value in batch.items()
+        }
+        # Dropout draws other numbers in every process, and what the objective draws after it stays the same in all.
+        with torch.random.fork_rng(devices=[]), fused(False), WholeBatch():
+            torch.manual_seed(torch.initial_seed() + dist.get_rank())
+            answer = ask(own)
+        return self._gathered(answer, place, len(x))
+
+    def _gathered(self, answer: Any, place: slice, count: int) -> Any:
+        if isinstance(answer, Tensor):
+            return Gathered.apply(answer, place, count)
+        if isinstance(answer, list | tuple):
+            return type(answer)(self._gathered(each, place, count) for each in answer)
+        raise SemblanceError(
+            f"{type(self.whole).__name__} answers with a {type(answer).__name__}, which cannot be put together from "
+            "shares: train it with one worker"
+        )
+
+
+class Together:
+    """A rule of the one loop, run by all processes of the group as if they were one."""
+
+    def __init__(self, rule: Stepping):
+        self.rule = rule
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.rule, name)
+
+    def run(self, parts: Parts, data: Feed, budget: Budget) -> Iterator[Metrics]:
+        """Metrics per epoch."""
+        if budget.seconds is not None:
+            raise SemblanceError("several workers have several clocks: give --epochs instead of a budget by the clock")
+        alike(parts.modules())
+        return train(self, parts, data, budget)
+
+    def step(self, parts: Parts, batch: Batch, share: float, casting: AbstractContextManager[None]) -> Metrics:
+        """The rule's step on the shared network; then the mean of all gradients."""
+        shared = Parts(Network(Shared(parts.network.encoder), parts.network.head), parts.objective)
+        metrics = self.rule.step(shared, batch, share, casting)
+        mean_gradients(parts.modules())
+        return metrics
+
+
+def together(rule: Any) -> Any:
+    """The rule as this group of processes runs it; the rule itself where there is one process, or no loop to share."""
+    return Together(rule) if processes() > 1 and hasattr(rule, "step") else rule
+
+
+def mean_gradients(modules: nn.Module) -> None:
+    """Replace every gradient by the mean over processes, in one message."""
+    held = [p for p in modules.parameters() if p.requires_grad]
+    for parameter in held:
+        if parameter.grad is None:  # asked by none of the own items, yet perhaps by another's
+            parameter.grad = torch.zeros_like(parameter)
+    for dtype in {p.dtype for p in held}:
+        gradients = [p.grad for p in held if p.dtype == dtype and p.grad is not None]
+        flat = torch.cat([g.flatten() for g in gradients])
+        dist.all_reduce(flat)
+        flat /= dist.get_world_size()
+        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+
+def alike(modules: nn.Module) -> None:
+    """Every process begins with the first one's weights and buffers."""
+    with torch.no_grad():
+        for held in (*modules.parameters(), *modules.buffers()):
+            dist.broadcast(held.data if held.is_contiguous() else held.data.contiguous(), 0)
