@@ -8,7 +8,8 @@ backward_rules.py what a ReLU lets pass on the way back: gradient, deconvnet, gu
 cart_pole.py     pole balancing for many policies at once, and evolution strategies
 channel_axes.py which tensors of a network share an axis of channels, read off its trace
 channels.py      a network with its channels permuted, merged, split or thinned
-coding.py           clusters of an affinity, and the number of them that takes fewest bits
+class_modes.py   in how many pieces every class lies, and how widely
+coding.py        clusters of an affinity, the number of them that takes fewest bits, and their names
 collapse.py      whether labelled embeddings have come to one point a class, and in which frame these stand
 cutout.py        an object's outline from a saliency map, by colours and the cheapest cut
 comparison.py    how far two representations agree, by every measure, with intervals and beside chance
@@ -48,6 +49,7 @@ merging.py       how many features of a layer are its own, by joining equal ones
 permutation_law.py what chance makes of an alignment, over all orders and without a draw
 placement.py     where among the layers of a network a recorded population stands
 probes.py        what a linear map reads from frozen embeddings
+quality.py       scores fitted to a small good set: a classifier, an autoencoder, the label a unit has
 projections.py   a few numbers as a direction in a space of very many, by a seed
 recommendation.py whether the items a user turns to next stand first
 receptive_field.py how far a network on a graph looks, and what becomes of its nodes there
@@ -62,6 +64,9 @@ unconstrained_features.py what the last linear layers come to when features are 
 units.py         what a channel stands for, and what becomes of the work without it
 uniformity.py    how an embedding uses its sphere, without labels
 words.py         an explanation by pieces of words, told by whole words
+zero_shot.py    how well classes are answered of which nothing is known but a description
+zero_shot_report.py  the report on that
+zero_shot_settings.py  the settings in which it is asked
 """
 
 from semblance.lazy import lazy
@@ -69,9 +74,14 @@ from semblance.lazy import lazy
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "Quality": "quality",
+        "Reconstruction": "quality",
+        "OwnLabel": "quality",
         "judge": "judge",
+        "zero_shot": "zero_shot",
         "Explanation": "explanation",
         "Parts": "explanation",
+        "class_modes": "class_modes",
         "faithfulness_curve": "faithfulness:curve",
         "gradient": "saliency",
         "integrated": "saliency",
@@ -126,6 +136,7 @@ __getattr__, __dir__, __all__ = lazy(
         "compare_rows": "intervals",
         "agreement": "agreement",
         "k_means": "agreement",
+        "matched": "agreement",
         "FewShot": "fewshot",
         "average_precision": "retrieval",
         "calibration": "memory_report",

@@ -2,11 +2,12 @@
 
     nmi   2 I(a; b) / (H(a) + H(b)), from 0 to 1
     ari   (pairs together in both - expected) / (mean of pairs together in either - expected), 0 by chance
+    acc   share of units whose group is their label's, groups and labels matched as well as can be
 
 k-means gives as many groups as there are classes. The interval keeps the groups and draws the units again; since tables
 drawn again agree a little more than the one they come from, the ends are moved by the mean excess.
 
-References: Hubert & Arabie 1985 (ari).
+References: Hubert & Arabie 1985 (ari); Kuhn 1955 (matching).
 """
 
 from __future__ import annotations
@@ -38,6 +39,17 @@ def agreement(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     cells, rows, columns = _table(a, b)
     nmi, ari = _measures(cells[None].astype(float), rows, columns)
     return float(nmi[0]), float(ari[0])
+
+
+def matched(a: np.ndarray, b: np.ndarray) -> float:
+    """Two groupings of the same units -> acc, each group having one partner at most (by the Hungarian method)."""
+    from scipy.optimize import linear_sum_assignment
+
+    _, a = np.unique(a, return_inverse=True)
+    _, b = np.unique(b, return_inverse=True)
+    both = np.zeros((a.max() + 1, b.max() + 1))
+    np.add.at(both, (a, b), 1)
+    return float(both[linear_sum_assignment(-both)].sum() / len(a))
 
 
 def agreement_intervals(a: np.ndarray, b: np.ndarray, seed: int = 0) -> dict[str, tuple[float, float, float]]:

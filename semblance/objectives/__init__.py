@@ -11,6 +11,7 @@ clusters.py          points, a few codes, and an assignment of the one to the ot
 codes.py             what a view says of itself as a distribution over learned directions
 coding_rate.py       how many nats it takes to write features down, altogether and by parts
 compatible.py        a new network whose embeddings may stand beside those of an old one
+constrained.py       codes that gather around centres, a few labels or links saying who goes with whom
 contrast.py          bring neighbours together, by matching two neighbour distributions
 contrast_table.py    published methods as (p, kernel of q, candidates), after I-Con's
 distil/              a student learns what a teacher answers
@@ -39,6 +40,7 @@ of_nodes.py          targets of the nodes within graphs, alone or with targets o
 parts.py             prototypes of places near their own class's pictures and far from the others'
 penalised.py         what an encoder asks for beside the task, added to the loss
 pretext.py           change the input, and predict from the changed input what was done to it
+pretexts/            tasks that the data sets itself: a menu whose rows are poses, readings, heads and scores
 profiles.py          from its embedding a node shall tell its neighbours
 projector.py         the small perceptron between an embedding and the space where an objective compares
 proxies.py           a short vector for every label, learned along and remembered
@@ -53,6 +55,7 @@ teachers.py          views ask, and other networks' answers to other views are t
 triplets.py          an anchor is to be nearer to its like than to its unlike
 walk_contrast.py     a node shall find those that it meets on walks
 turned.py            the identity, whose gradient points the other way
+words.py             which visual words a picture holds, told from small parts of it
 """
 
 from semblance.lazy import lazy
@@ -97,8 +100,11 @@ __getattr__, __dir__, __all__ = lazy(
         "AcrossBatch": "across_batch",
         "RateReduction": "coding_rate",
         "Compatible": "compatible",
+        "ConstrainedClusters": "constrained",
         "Teachers": "teachers",
         "MaskedBranches": "masked_branches",
+        "BagsOfWords": "words",
+        "Vocabulary": "words",
         "SquaredError": "regress",
         "Triplets": "triplets",
         "Mined": "mined",

@@ -6,10 +6,12 @@ backbones.py     a backbone by name, and the width that objectives and heads wil
 batch_attention.py  attention across the batch while training: batchformer
 branches.py      two views of a picture, one predicting the other, without negatives
 captions.py      what is written of pictures: clip, catlip
+filtered.py      what of a pool is learned from, chosen first: data-filtering-network
 cascade.py       features learned without labels, then questions to people about samples
 catalogue.py     the catalogue's table as shipped
 class_geometry.py what classes come to in the last layers, foretold: neural-collapse
 coding_rate.py   features spread over subspaces, one for each group: cpp
+constrained.py   codes that rebuild pictures and gather around centres: clusternet, deep-k-means
 contrast.py      who counts as a neighbour, and among how many one is chosen: simclr, supcon and kin
 frozen.py        a net learns some labels, then a linear machine on its frozen features answers
 graph_autoencoders.py  nodes from what can be rebuilt of the graph: variational and adversarial ones, sdne
@@ -62,6 +64,8 @@ montage.py       patches of a batch, shuffled and put together: jigsaw-clusterin
 neighbours.py    nearest neighbours beside a trained classifier
 plugged.py       recipes of other packages, by entry points
 pretext.py       a task that the data sets itself, whose features are kept
+pretext_menu.py  the menu of pretexts, alone or several on one trunk: pretext, multi-task-ssl
+pretext_survey.py  any tasks of the menu at equal steps, one table with intervals: ssl-survey
 prototype_heads.py classifiers that answer by parts of pictures, or by keys, that they store
 prototypes.py    tasks of a few support items, the nearest mean answers
 reassigned.py    clusters of the features themselves, alone or times turns: deepcluster, deeper-cluster
@@ -81,6 +85,7 @@ triplets.py      embeddings in which like is nearer than unlike
 untrained.py     a network as it was drawn: what training has to beat
 uses.py          what each method reads of a graph beside its edges
 windows.py       embeddings as they are, found again within a window of an attribute
+words.py         visual words of a picture, told from parts of it: obow
 """
 
 from semblance.lazy import lazy
