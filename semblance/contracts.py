@@ -83,7 +83,10 @@ class Head(Protocol):
 
 @runtime_checkable
 class Objective(Protocol):
-    """What to be good at. Owns what trains along and is dropped afterwards (projector, predictor, teacher, bank)."""
+    """What to be good at. Owns what trains along and is dropped afterwards (projector, predictor, teacher, bank).
+
+    Where it has them, the loop calls `advance(progress)` before every step, progress (0 to below 1) being the share of the
+    run that is done, and `after_step(model, batch)` after every step of the optimiser."""
 
     needs: frozenset[str]
 

@@ -96,6 +96,7 @@ def train(rule: Stepping, parts: Parts, feed: Feed, budget: Budget) -> Iterator[
     started = saved = time.monotonic()
     before = place.seconds
     modules.train()
+    told = getattr(parts.objective, "advance", None)  # objectives with a schedule of their own hear how far the run is
 
     def elapsed() -> float:
         return before + time.monotonic() - started
@@ -119,6 +120,8 @@ def train(rule: Stepping, parts: Parts, feed: Feed, budget: Budget) -> Iterator[
                     else (place.epoch * len(order) + place.step) / max(total, 1)
                 )
                 rule.adjust(optimizer, min(progress, 1.0), place.epoch + place.step / len(order))
+                if told is not None:
+                    told(min(progress, 1.0))
                 noise = int(chance(budget.seed, NOISE, place.epoch, place.step).integers(2**63))
                 # torch.manual_seed looks for every kind of device, which takes a millisecond without any.
                 (torch.default_generator if feed.device.type == "cpu" else torch).manual_seed(noise)

@@ -4,7 +4,8 @@
 
 f is the encoder, g the projector, h the predictor, as in `branches.py`, which holds what all sides share. What varies:
 
-    teachers    none: the net's own projections are the targets; `Copied`, any number of them with their own momenta
+    teachers    none: the net's own projections are the targets; `Copied`, any number of them with their own momenta m
+    rising      m goes from its first value to 1 as the run's progress t goes from 0 to 1: 1 - (1 - m) (1 + cos(pi t)) / 2
     answered    how many views, the first ones, the teachers see; the rest (small crops) only ask
     rotated     teacher k answers view i with view i + 1 + k, instead of every teacher with every other view
     asking      all views, or the first alone
@@ -19,6 +20,7 @@ f is the encoder, g the projector, h the predictor, as in `branches.py`, which h
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +35,11 @@ from semblance.objectives.branches import Compare, Copied, negative_cosine, prec
 def unit_squares(p: Tensor, target: Tensor) -> Tensor:
     """[N, d], [N, d] -> scalar, the mean of |p/|p| - target/|target||^2 = 2 - 2 cos."""
     return 2 + 2 * negative_cosine(p, target)
+
+
+def risen(momentum: float, progress: float) -> float:
+    """What is left of 1 - momentum after this share of the run, taken from 1: a copy that stands still at the end."""
+    return 1 - (1 - momentum) * (1 + math.cos(math.pi * progress)) / 2
 
 
 class Teachers(nn.Module):
@@ -50,6 +57,7 @@ class Teachers(nn.Module):
         answered: int | None = None,
         rotated: bool = False,
         symmetric: bool = True,
+        rising: bool = False,
     ):
         super().__init__()
         self.projector = nn.Identity() if projector is None else projector
@@ -60,7 +68,14 @@ class Teachers(nn.Module):
         if rotated and (answered is not None or not teachers):
             raise SemblanceError("teachers that take turns answer every view: give one or more, and leave answered out")
         self.compare, self.answered, self.rotated, self.symmetric = compare, answered, rotated, symmetric
+        self.rising, self._first = rising, [teacher.momentum for teacher in teachers]
         self._targets: list[Tensor] = []
+
+    def advance(self, progress: float) -> None:
+        """Copies follow the more slowly the further the run is, where momenta are `rising`."""
+        if self.rising:
+            for teacher, momentum in zip(self.teachers, self._first, strict=True):
+                teacher.momentum = risen(momentum, progress)  # type: ignore[assignment]
 
     def forward(self, model: Encoder, batch: Batch) -> tuple[Tensor, Metrics]:
         """views: V batches of the same N items -> scalar, {loss, std, rank} (see `spread_of`)."""

@@ -105,14 +105,19 @@ def tribyol(
     copies: int = 2,
     views: int = 3,
     momentum: float = 0.99,
-    second_momentum: float = 0.99,
+    second_momentum: float = 0.996,
+    rising: bool = True,
     symmetric: bool = True,
     batch: int = 32,
     lr: float = 1e-3,
     epochs: int = 16,
     least: int = LEAST,
 ) -> Recipe:
-    """semblance fit pictures/ --recipe tribyol    # copies=1 views=2: BYOL"""
+    """semblance fit pictures/ --recipe tribyol    # copies=1 views=2: BYOL
+
+    rising   both momenta go to 1 by a cosine over the run
+    """
+    # A term between the two targets, which the paper may have, has no gradient: neither copy is trained.
     encoder, project = _projected(backbone, width, (hidden, dim))
     momenta = (momentum, second_momentum)
 
@@ -120,7 +125,7 @@ def tribyol(
         # Networks that are filled from the one in training come last: what is drawn before is the same for any number.
         projector, predictor = project(shape), perceptron((dim, hidden, dim))
         teachers = [Copied(encoder(shape), project(shape), momenta[k % 2]) for k in range(copies)]
-        return Teachers(projector, predictor, teachers, rotated=True, symmetric=symmetric)
+        return Teachers(projector, predictor, teachers, rotated=True, symmetric=symmetric, rising=rising)
 
     rule = Backprop("adam", lr=lr, schedule="constant", epochs=epochs)
     return _trained(encoder, objective, rule, batch, least, two_crops(views))

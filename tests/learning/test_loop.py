@@ -104,6 +104,29 @@ def test_two_accumulated_batches_are_one_batch_of_twice_the_size() -> None:
         torch.testing.assert_close(x, y, atol=2e-2, rtol=0)
 
 
+def test_an_objective_that_wants_to_know_is_told_before_every_step_how_far_the_run_is(tmp_path: Path) -> None:
+    heard: list[float] = []
+
+    def listening() -> Parts:
+        held = parts()
+        held.objective.advance = heard.append
+        return held
+
+    run(listening())
+    steps = len(heard)
+    assert steps % RULE.epochs == 0 and heard == pytest.approx([k / steps for k in range(steps)])
+
+    def stop(done: int, total: int, metrics: dict[str, float]) -> None:
+        if done == 4:
+            signal.raise_signal(signal.SIGINT)
+
+    whole, heard[:] = list(heard), []
+    with pytest.raises(Interrupted):
+        run(listening(), folder=tmp_path, on_step=stop)
+    run(listening(), folder=tmp_path, resume=True)
+    assert heard == whole, "a run that goes on hears what the uninterrupted one heard"
+
+
 def test_the_loss_falls_on_a_separable_toy() -> None:
     history = run(parts(dropout=0.0), epochs=8)
     assert history[-1]["loss"] < 0.5 * history[0]["loss"]

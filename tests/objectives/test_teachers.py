@@ -11,7 +11,7 @@ from torch import nn
 from semblance.errors import SemblanceError
 from semblance.objectives.branches import Branches, Copied, negative_cosine
 from semblance.objectives.codes import Balanced, Centred
-from semblance.objectives.teachers import Teachers, unit_squares
+from semblance.objectives.teachers import Teachers, risen, unit_squares
 
 
 class Linear(nn.Module):
@@ -148,3 +148,15 @@ def test_settings_that_contradict_are_refused(how, words):
 def test_one_view_is_refused():
     with pytest.raises(SemblanceError, match="draw 2 or more"):
         Teachers()(Linear(), {"views": views(1)})
+
+
+def test_rising_momenta_start_as_they_are_given_and_end_at_one():
+    objective = Teachers(None, None, teachers(2), rotated=True, rising=True)
+    for progress, share in ((0.0, 1.0), (0.5, 0.5), (1.0, 0.0)):
+        objective.advance(progress)
+        momenta = [teacher.momentum for teacher in objective.teachers]
+        assert momenta == pytest.approx([1 - 0.01 * share, 1 - 0.1 * share])
+    assert risen(0.99, 0.25) == pytest.approx(1 - 0.01 * (1 + 2**-0.5) / 2)
+    still = Teachers(None, None, teachers(2), rotated=True)
+    still.advance(0.5)
+    assert [teacher.momentum for teacher in still.teachers] == [0.99, 0.9]
