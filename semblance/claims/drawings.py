@@ -71,11 +71,8 @@ class Pairs:
 
     def accepted(self, false: float = 0.01) -> float:
         """VAL: the share of true pairs accepted where this share of false ones is."""
-        threshold = self.different[int(false * len(self.different))]
-        return float((self.same < threshold).mean())
+        return float((self.same < self.threshold(false)).mean())
 
-    def threshold(self) -> float:
-        """Where the share of wrong true pairs and that of wrong false ones are nearest to each other."""
-        wrong_true = 1 - np.arange(1, len(self.same) + 1) / len(self.same)
-        wrong_false = np.searchsorted(self.different, self.same, side="right") / len(self.different)
-        return float(self.same[np.abs(wrong_true - wrong_false).argmin()])
+    def threshold(self, false: float = 0.01) -> float:
+        """The squared distance below which this share of false pairs lies."""
+        return float(self.different[int(false * len(self.different))])

@@ -5,17 +5,17 @@ CIFAR-10 subset, montages of four 16-pixel patches, small net with strides 2, 2,
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from semblance.claims.ledger import Run, at_least, at_most, claim, exactly
-from semblance.claims.settings import cifar_subset, labelled, linear_probe, pixels, untrained
+from semblance.claims.settings import cifar_subset, labelled, linear_probe, untrained
+from semblance.claims.staged import staged
 from semblance.data.dataset import ArrayDataset
 from semblance.objectives.montage import JigsawClustering, cut, montage
 from semblance.recipes.montage import jigsaw_clustering as recipe
+from semblance.recipes.registry import Recipe
 from semblance.space.model import Model
 from semblance.space.training import train
 
@@ -35,7 +35,7 @@ EPOCHS, BATCH, ITEMS = 8, 128, 10_000
     data=("cifar10-subset",),
     seeds=(0,),
     broken="positions and sources are those of other patches",
-    files=("objectives/montage.py", "recipes/montage.py", "claims/settings.py"),
+    files=("objectives/montage.py", "data/windows.py", "recipes/montage.py", "claims/settings.py"),
     minutes=4.0,
 )
 def jigsaw_clustering(run: Run) -> None:
@@ -48,15 +48,12 @@ def jigsaw_clustering(run: Run) -> None:
     run.report("(c) change of vectors with the montage, per-pixel backbone", placing_error(x))
     run.report("(c) pictures through the backbone per step, of those of two views", passes(x) / (2 * len(x)))
 
-    data = some(cifar_subset())
-    run.baseline("linear probe on pixels", linear_probe(*pixels(data)))
+    data = some(cifar_subset(), ITEMS // 5 if run.broken else ITEMS)
     located, nearest, gained = [], [], []
     for seed in run.seeds:
-        held: list[JigsawClustering] = []
-        model = train(data, made(held, run.broken), seed=seed, epochs=EPOCHS)
-        before = untrained(data, made([], False), seed)
-        accuracy, retrieved = judged(model, held[-1], data)
-        chance = judged(before, held[-1], data)[1]
+        model = train(data, made(run.broken), seed=seed, epochs=EPOCHS // 8 if run.broken else EPOCHS)
+        before = untrained(data, made(), seed)
+        (accuracy, retrieved), (_, chance) = (judged(each, data) for each in (model, before))
         probe, plain = (linear_probe(*labelled(each, data)) for each in (model, before))
         run.progress(f"seed {seed}: located {accuracy:.3f}, retrieved {retrieved:.3f}, untrained {chance:.3f}")
         run.progress(f"seed {seed}: linear probe {probe:.3f}, untrained {plain:.3f}")
@@ -68,53 +65,48 @@ def jigsaw_clustering(run: Run) -> None:
     run.report("(b) linear probe above the untrained net", gained)
 
 
-def some(data: ArrayDataset) -> ArrayDataset:
-    """All of it, unless a trial asks for fewer."""
-    if len(data.splits["train"]) <= ITEMS:
+def some(data: ArrayDataset, most: int) -> ArrayDataset:
+    """The first training and test pictures, all of them unless a trial asks for fewer."""
+    if len(data.splits["train"]) <= most:
         return data
-    return data.subset(np.concatenate([data.splits["train"][:ITEMS], data.splits["test"][:ITEMS]]))
+    return data.subset(np.concatenate([data.splits["train"][:most], data.splits["test"][:most]]))
 
 
 class Misled(JigsawClustering):
     """The sabotaged objective: every patch has another's vector."""
 
-    def vectors(self, model, x, order):  # type: ignore[no-untyped-def]
-        z = super().vectors(model, x, order)
+    def vectors(self, model, patches, order):  # type: ignore[no-untyped-def]
+        """As they are, in another order."""
+        z = super().vectors(model, patches, order)
         return z[torch.randperm(len(z))]
 
 
-def made(held: list[JigsawClustering], broken: bool):  # type: ignore[no-untyped-def]
-    """The recipe, whose objective is left in `held`."""
-    plain = recipe(batch=BATCH, least=1)
-    stage = plain.stages[0]
+def misled(objective: JigsawClustering) -> Misled:
+    """The same heads under the sabotage."""
+    return Misled(objective.projector, objective.locate, objective.m)
 
-    def objective(shape):  # type: ignore[no-untyped-def]
-        held.append(stage.objective(shape))  # type: ignore[misc]
-        if broken:
-            held[-1].__class__ = Misled
-        return held[-1]
 
-    return replace(plain, stages=(replace(stage, objective=objective),))
+def made(broken: bool = False) -> Recipe:
+    """The recipe, an epoch being the data once."""
+    return staged(recipe(batch=BATCH, least=1), misled if broken else None)
 
 
 @torch.no_grad()
-def judged(model: Model, objective: JigsawClustering, data: ArrayDataset) -> tuple[float, float]:
+def judged(model: Model, data: ArrayDataset) -> tuple[float, float]:
     """On montages of 128 held-out pictures, unchanged: the share of positions told, and of patches whose nearest among the
     511 others of the batch is of the same picture."""
     network, right, found, count = model.network.eval(), 0.0, 0.0, 0
-    objective.eval()
-    jitter, objective.jitter = objective.jitter, 0.0
-    reading = JigsawClustering.vectors  # whatever the twin does while training
+    assert isinstance(model.objective, JigsawClustering)
+    objective = model.objective.eval()
     rows = data.splits["test"]
     for part in range(len(rows) // BATCH):
         x = torch.cat(list(model.blocks(data, rows[part * BATCH : (part + 1) * BATCH])))
         order = torch.randperm(4 * len(x), generator=torch.Generator().manual_seed(part))
-        z = reading(objective, network, x, order)
+        z = JigsawClustering.vectors(objective, network, cut(x), order)  # whatever the twin does while training
         right += float((objective.locate(z).argmax(1) == order % 4).sum())
         near = F.normalize(z, dim=1)
         found += float((order[(near @ near.T).fill_diagonal_(-2).argmax(1)] // 4 == order // 4).sum())
         count += len(order)
-    objective.jitter = jitter
     return right / count, found / count
 
 
@@ -133,20 +125,20 @@ class PerPixel(torch.nn.Module):
 
 
 def objective_of() -> JigsawClustering:
-    """A small one, patches as they are."""
-    return JigsawClustering(torch.nn.Linear(8, 4), torch.nn.Linear(8, 4), jitter=0.0)
+    """A small one."""
+    return JigsawClustering(torch.nn.Linear(8, 4), torch.nn.Linear(8, 4))
 
 
 def placing_error(x: torch.Tensor) -> float:
     """The most that a patch's vector changes with the montage it is put in."""
     model, loss = PerPixel(), objective_of()
     orders = [torch.randperm(4 * len(x), generator=torch.Generator().manual_seed(s)) for s in (0, 1)]
-    one, other = (loss.vectors(model, x, order)[order.argsort()] for order in orders)
+    one, other = (loss.vectors(model, cut(x), order)[order.argsort()] for order in orders)
     return float((one - other).abs().max().detach())
 
 
 def passes(x: torch.Tensor) -> int:
     """Pictures that one step gives the backbone."""
     model = PerPixel()
-    objective_of()(model, {"x": x})
+    objective_of()(model, {"views": [{"x": patch} for patch in cut(x).unbind(1)]})
     return model.seen

@@ -1,21 +1,21 @@
 """TriBYOL: three views and two slow copies learn more from small batches than two views and one.
 
-Moved MNIST, 5,000 training digits, small net, batch 32, Adam 1e-3, momentum 0.99, 4 epochs of either method; 20-NN on
-frozen features. The gain is for the equal number of epochs, as published; per picture passed through the net it is said
-beside it.
+Moved MNIST, 5,000 training digits, small net, batch 32, Adam 1e-3, momenta 0.99 that rise to 1 over the run, 4 epochs of
+either method; 20-NN on frozen features. The gain is for the equal number of epochs, as published; what either gains over
+the untrained net per picture passed is said beside it.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import replace
 
 import torch
 from torch import nn
 
 from semblance.claims.ledger import Run, above, at_least, at_most, claim
 from semblance.claims.settings import knn_probe, labelled, moved_mnist, moved_views, pixels, untrained
+from semblance.claims.staged import staged
 from semblance.contracts import Batch
 from semblance.objectives.branches import Copied
 from semblance.objectives.teachers import Teachers
@@ -42,7 +42,13 @@ IDEAL = 1 / math.sqrt(DIM)
     data=("mnist",),
     seeds=(0, 1),
     broken="the third view is the second one again and both copies are one, and the loss is one-sided",
-    files=("objectives/teachers.py", "objectives/branches.py", "recipes/teachers.py", "claims/settings.py"),
+    files=(
+        "objectives/teachers.py",
+        "objectives/branches.py",
+        "recipes/teachers.py",
+        "learning/loop.py",
+        "claims/settings.py",
+    ),
     minutes=5.0,
 )
 def tribyol(run: Run) -> None:
@@ -56,15 +62,15 @@ def tribyol(run: Run) -> None:
     run.report("exact: targets after a step", following)
     run.report("exact: change of the symmetric loss when views are permuted", permutation_error(run.broken))
 
+    # The twin's two runs are one and the same, and a quarter of one shows it.
+    seeds, epochs = (run.seeds[:1], EPOCHS // 4) if run.broken else (run.seeds, EPOCHS)
     data = moved_mnist(ITEMS)
     run.baseline("20-NN on pixels", knn_probe(*pixels(data)))
     found: dict[str, list[float]] = {name: [] for name in ("byol", "tribyol", "std byol", "std tribyol", "untrained")}
-    for seed in run.seeds:
-        for name, made in (
-            ("byol", with_views(1, 2)),
-            ("tribyol", with_views(1, 2) if run.broken else with_views(2, 3)),
-        ):
-            model = train(data, made, seed=seed, epochs=EPOCHS)
+    for seed in seeds:
+        for name, views in (("byol", 2), ("tribyol", 3)):
+            if views == 2 or not run.broken:
+                model = train(data, with_views(views - 1, views), seed=seed, epochs=epochs)
             found[name].append(knn_probe(*labelled(model, data)))
             found[f"std {name}"].append(model.history[-1]["std"] / IDEAL)
             run.progress(f"seed {seed}, {name}: k-NN {found[name][-1]:.4f}")
@@ -72,9 +78,12 @@ def tribyol(run: Run) -> None:
     for name in ("byol", "tribyol", "untrained"):
         run.baseline(f"k-NN, {name}", found[name])
     gain = [a - b for a, b in zip(found["tribyol"], found["byol"], strict=True)]
-    run.baseline(
-        "gain per million pictures passed, three views over two", [g / (3 * ITEMS * EPOCHS / 1e6) for g in gain]
-    )
+    for name, views in (("byol", 2), ("tribyol", 3)):
+        million = views * ITEMS * epochs / 1e6
+        run.baseline(
+            f"gain over the untrained net per million pictures passed, {name}",
+            [(a - b) / million for a, b in zip(found[name], found["untrained"], strict=True)],
+        )
     run.report("k-NN above BYOL's", gain)
     run.report(
         "k-NN above the untrained net", [a - b for a, b in zip(found["tribyol"], found["untrained"], strict=True)]
@@ -84,9 +93,9 @@ def tribyol(run: Run) -> None:
 
 
 def with_views(copies: int, views: int) -> Recipe:
-    """The recipe with the catalogue's views of moved digits."""
-    made = recipe(copies=copies, views=views, dim=DIM, batch=32, least=1)
-    return replace(made, stages=(replace(made.stages[0], views=moved_views(views)),))
+    """The recipe with the catalogue's views of moved digits and its one momentum."""
+    made = recipe(copies=copies, views=views, dim=DIM, momentum=0.99, second_momentum=0.99, batch=32, least=1)
+    return staged(made, views=moved_views(views))
 
 
 # --- exact parts ------------------------------------------------------------------------------------------------------
