@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from semblance.contracts import Batch, Encoder, Metrics
 from semblance.errors import SemblanceError
+from semblance.objectives.branches import precise
 
 DISTORTION, TEMPERATURE = 0.1, 0.175
 
@@ -39,18 +40,24 @@ def rate_of_parts(z: Tensor, parts: Tensor, distortion: float = DISTORTION) -> T
     """[n, d], how much of every item each part has [n, K] -> scalar in nats. An empty part costs nothing."""
     n, d = z.shape
     size = parts.sum(0)  # [K]
-    outer = (z[:, :, None] * z[:, None]).flatten(1)  # [n, d d]
-    grams = (parts.T @ outer).unflatten(1, (d, d)) / size.clamp_min(1e-12)[:, None, None]
+    row, column = torch.triu_indices(d, d, device=z.device)
+    half = parts.T @ (z[:, row] * z[:, column]) / size.clamp_min(1e-12)[:, None]  # [K, d (d + 1) / 2]
+    place = torch.empty(d, d, dtype=torch.int64, device=z.device)
+    place[row, column] = place[column, row] = torch.arange(len(row), device=z.device)
+    grams = half[:, place.flatten()].unflatten(1, (d, d))  # symmetric, so one half was enough
     return (torch.logdet(torch.eye(d).to(z) + d / distortion * grams) * size).sum() / (2 * n)
 
 
 def parts_of(c: Tensor, temperature: float = TEMPERATURE, rounds: int = 5) -> Tensor:
     """Unit cluster logits [n, d] -> [n, n], doubly stochastic up to what the rounds leave over."""
-    logs = (c @ c.T).abs() / temperature
+    # At most 1, and 1 on the diagonal: sums cannot vanish, and two vectors of factors do without logarithms.
+    kernel = (((c @ c.T).abs() - 1) / temperature).exp()
+    down = kernel.new_ones(len(c))
+    across = down
     for _ in range(rounds):
-        logs = logs - logs.logsumexp(1, keepdim=True)
-        logs = logs - logs.logsumexp(0, keepdim=True)
-    return logs.exp()
+        across = 1 / (kernel @ down)
+        down = 1 / (kernel.T @ across)
+    return across[:, None] * kernel * down
 
 
 def coding_length(z: Tensor, labels: Tensor, distortion: float = DISTORTION) -> float:
@@ -98,7 +105,7 @@ class RateReduction(nn.Module):
     def forward(self, model: Encoder, batch: Batch) -> tuple[Tensor, Metrics]:
         """x [N, ...] -> scalar, {loss, rate: R, parts: R_c}."""
         layers = layers_of(model)
-        hidden = layers[:-1](batch["x"].flatten(1)).float()
+        hidden = precise(layers[:-1](batch["x"].flatten(1)))
         z = F.normalize(layers[-1](hidden), dim=1)
         whole = rate(z, self.distortion)
         if int(self.steps) < self.warm:
@@ -118,5 +125,5 @@ class RateReduction(nn.Module):
     def affinity(self, model: Encoder, batch: Batch, rounds: int = 200) -> Tensor:
         """x [n, ...] -> [n, n], how much items share their part."""
         layers = layers_of(model)
-        hidden = layers[:-1](batch["x"].flatten(1)).float()
+        hidden = precise(layers[:-1](batch["x"].flatten(1)))
         return parts_of(F.normalize(self.cluster(hidden), dim=1), self.temperature, rounds)

@@ -30,7 +30,7 @@ from semblance.contracts import Batch, Encoder, Metrics
 from semblance.encoders.sequences.transformer import Block
 from semblance.encoders.vision.patches import positions
 from semblance.errors import SemblanceError, unknown
-from semblance.objectives.branches import Copied, spread_of
+from semblance.objectives.branches import Copied, precise, spread_of
 from semblance.objectives.codes import Queued
 from semblance.objectives.masks import places
 
@@ -134,11 +134,14 @@ class MaskedBranches(nn.Module):
         masks = [
             places(len(x), grid, ratio, self.mask, x) for x, grid, ratio in zip(views, grids, self.ratios, strict=True)
         ]
+        whole = bool(self.contrast) or (self.decoder is not None and len(self.decoder.other) > 0)
         tokens = [
-            encoder.visible(x, seen if len(gone[0]) else None) for x, (seen, gone) in zip(views, masks, strict=True)
+            # A view that is seen whole and that nobody looks at is not encoded.
+            encoder.visible(x, seen if len(gone[0]) else None) if whole or len(gone[0]) else None
+            for x, (seen, gone) in zip(views, masks, strict=True)
         ]
-        pooled = [encoder.pooled(each).float() for each in tokens]
-        loss, told = pooled[0].sum() * 0, dict(spread_of(pooled[-1].detach()))
+        pooled = [precise(encoder.pooled(each)) for each in tokens if each is not None]
+        loss, told = views[0].new_zeros(()), dict(spread_of(pooled[-1].detach()) if pooled else {})
         if self.pixels:
             errors = self._rebuilt(encoder, views, grids, masks, tokens)
             loss = loss + self.pixels * torch.stack(errors).sum()
@@ -147,7 +150,7 @@ class MaskedBranches(nn.Module):
             loss = loss + self.contrast * self._contrast(model, batch, pooled, masks)
         return loss, {"loss": float(loss.detach()), **told}
 
-    def _rebuilt(self, encoder: Any, views: list[Tensor], grids: Any, masks: Any, tokens: list[Tensor]) -> list[Tensor]:
+    def _rebuilt(self, encoder: Any, views: list[Tensor], grids: Any, masks: Any, tokens: Any) -> list[Tensor]:
         """The error of every view that is not seen whole."""
         assert self.decoder is not None
         errors = []
@@ -164,14 +167,14 @@ class MaskedBranches(nn.Module):
 
     def wanted(self, patches: Tensor) -> Tensor:
         """[N, T, p] -> what is to be rebuilt."""
-        patches = patches.float()
+        patches = precise(patches)
         if not self.normalised:
             return patches
         return (patches - patches.mean(2, keepdim=True)) / (patches.var(2, keepdim=True) + 1e-6).sqrt()
 
     def _contrast(self, model: Encoder, batch: Batch, pooled: list[Tensor], masks: Any) -> Tensor:
         assert self.bank is not None
-        a, b = (self.projector(each).float() for each in pooled[:2])
+        a, b = (precise(self.projector(each)) for each in pooled[:2])
         if self.teacher is None:
             self._keys = [b.detach()]
             return (self.bank(a, b) + self.bank(b, a)) / 2

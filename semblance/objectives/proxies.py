@@ -1,9 +1,10 @@
 """Proxies: a short vector for every label, learned along and remembered, that says which labels look alike.
 
-    loss = L(z) + L(g(stop(z))),    proxy of a label <- mean over the epoch's visits of g(z) / |g(z)|
+    loss = L(z) + L(g(z)),    proxy of a label <- mean over the epoch's visits of g(z) / |g(z)|
 
-L is any loss of embeddings and labels. g, a linear map to few dimensions, learns by its own copy of L and teaches the
-encoder nothing; between epochs the proxies make the next batches (`data.alike.Alike`), at the cost of one small product.
+L is any loss of embeddings and labels. g, a linear map to few dimensions, learns by its own copy of L, and the encoder
+through it, as the paper has it (`attached`; not: g reads what the encoder learns without it). Between epochs the proxies
+make the next batches (`data.alike.Alike`), at the cost of one small product.
 
 Ali-bey et al. 2022, arXiv:2302.14217.
 """
@@ -18,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semblance.contracts import Batch, Encoder, Metrics
+from semblance.objectives.branches import precise
 
 Loss = Callable[[Tensor, Batch], Tensor]
 
@@ -30,9 +32,17 @@ class Proxies(nn.Module):
     count: Tensor  # [classes]
     before: Tensor  # [classes, dim], means of the last epoch, 0 for a label that was not met
 
-    def __init__(self, loss: Loss, classes: int, width: int, dim: int = 32, copy: Loss | None = None):
+    def __init__(
+        self,
+        loss: Loss,
+        classes: int,
+        width: int,
+        dim: int = 32,
+        copy: Loss | None = None,
+        attached: bool = True,
+    ):
         super().__init__()
-        self.loss, self.copy = loss, copy or loss
+        self.loss, self.copy, self.attached = loss, copy or loss, attached
         self.short = nn.Linear(width, dim)
         self.register_buffer("total", torch.zeros(classes, dim))
         self.register_buffer("count", torch.zeros(classes))
@@ -40,8 +50,8 @@ class Proxies(nn.Module):
 
     def forward(self, model: Encoder, batch: Batch) -> tuple[Tensor, Metrics]:
         """x, labels [N] -> scalar, {loss, proxy: the loss of the short vectors, active}."""
-        z = model.embed(batch).float()
-        short = self.short(z.detach())
+        z = precise(model.embed(batch))
+        short = self.short(z if self.attached else z.detach())
         main = self.loss(z, batch)
         active = float(getattr(self.loss, "counted", 0.0))
         own = self.copy(short, batch)

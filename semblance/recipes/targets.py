@@ -31,7 +31,7 @@ def noise_as_targets(
 ) -> Recipe:
     """semblance fit pictures/ --recipe noise-as-targets
 
-    points    sphere, or for comparison discrete (`codes` of them) or one (all alike: what the bijection forbids)
+    points    sphere or corners of a cube, or for comparison discrete (`codes` of them) or one (what the bijection forbids)
     every     epochs between two deals; 0: items keep the points they were given
     """
     # Paper: SGD with momentum at 0.9, a deal every third epoch. Here Adam, and every epoch, since epochs are few.

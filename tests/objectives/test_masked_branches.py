@@ -141,3 +141,13 @@ def test_as_many_ratios_as_views_and_something_hidden_are_asked_for():
         MaskedBranches((0.5,), decoder=decoder())(encoder(), batch())
     with pytest.raises(SemblanceError, match="hide nothing"):
         MaskedBranches((0.0,), decoder=decoder())(encoder(), batch(1))
+
+
+@pytest.mark.parametrize(("cross", "seen"), [(True, [16, 4]), (False, [4])])
+def test_a_view_that_is_seen_whole_and_looked_at_by_nobody_is_not_encoded(cross, seen):
+    model, read = encoder(), []
+    plain = model.visible
+    model.visible = lambda x, places=None: read.append(plain(x, places)) or read[-1]
+    loss, _ = loss_of(MaskedBranches((0.0, 0.75), decoder=decoder(cross), normalised=False), model, batch())
+    assert [tokens.shape[1] for tokens in read] == seen
+    loss.backward()

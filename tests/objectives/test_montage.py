@@ -27,6 +27,10 @@ def objective(**how) -> JigsawClustering:
     return JigsawClustering(nn.Linear(8, 6), nn.Linear(8, 4), **how)
 
 
+def as_views(x, m=2):
+    return {"views": [{"x": patch} for patch in cut(x, m).unbind(1)]}
+
+
 def pictures(n=5, side=16):
     return torch.randn(n, 3, side, side, generator=torch.Generator().manual_seed(2))
 
@@ -62,7 +66,7 @@ def test_a_cell_is_the_mean_over_its_own_places():
 
 
 def test_with_a_backbone_of_single_pixels_it_does_not_matter_where_a_patch_was_put():
-    model, loss, x = PerPixel(), objective(jitter=0.0), pictures()
+    model, loss, x = PerPixel(), objective(), cut(pictures())
     one, other = torch.randperm(20), torch.randperm(20)
     a, b = (loss.vectors(model, x, order)[order.argsort()] for order in (one, other))
     torch.testing.assert_close(a, b)
@@ -76,7 +80,7 @@ def test_a_step_passes_as_many_pictures_as_the_batch_has():
             seen.append(len(batch["x"]))
             return super().forward(batch)
 
-    total, told = objective()(Counting(), {"x": pictures()})
+    total, told = objective()(Counting(), as_views(pictures()))
     total.backward()
     assert seen == [5] and 0 <= told["located"] <= 1
 
@@ -84,12 +88,17 @@ def test_a_step_passes_as_many_pictures_as_the_batch_has():
 def test_patches_of_one_source_are_told_by_features_that_name_it():
     """Pictures of one colour each: the cluster part of the loss is near its least value once vectors follow the colour."""
     x = torch.eye(3)[:, :, None, None].expand(3, 3, 8, 8) * 5
-    head = JigsawClustering(nn.Identity(), nn.Linear(3, 4), jitter=0.0, temperature=0.05, weights=(1.0, 0.0))
+    head = JigsawClustering(nn.Identity(), nn.Linear(3, 4), temperature=0.05, weights=(1.0, 0.0))
     plain = nn.Module()
     plain.forward = lambda batch: [batch["x"]]
-    assert float(head(plain, {"x": x})[0]) < 0.01
+    assert float(head(plain, as_views(x))[0]) < 0.01
 
 
 def test_sides_that_do_not_divide_are_refused():
     with pytest.raises(SemblanceError, match="15 by 15"):
         cut(pictures(2, 15))
+
+
+def test_other_numbers_of_views_than_patches_are_refused():
+    with pytest.raises(SemblanceError, match="2 views"):
+        objective()(PerPixel(), {"views": as_views(pictures())["views"][:2]})

@@ -1,8 +1,9 @@
-"""Proxies: means of what was visited, read alike at an epoch's start and in its middle, and no teacher of the encoder."""
+"""Proxies: means of what was visited, read alike at an epoch's start and in its middle."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -20,22 +21,27 @@ class Linear(nn.Module):
         return self.map(batch["x"])
 
 
-def made(classes: int = 6) -> tuple[Proxies, Linear, dict]:
+def made(classes: int = 6, attached: bool = True) -> tuple[Proxies, Linear, dict]:
     torch.manual_seed(0)
     return (
-        Proxies(MultiSimilarity(), classes, 8, 4),
+        Proxies(MultiSimilarity(), classes, 8, 4, attached=attached),
         Linear(),
         {"x": torch.randn(12, 6), "labels": torch.arange(12) % 3},
     )
 
 
-def test_the_short_vectors_learn_and_teach_the_encoder_nothing():
-    proxies, model, batch = made()
+@pytest.mark.parametrize("attached", [True, False])
+def test_the_short_vectors_learn_and_teach_the_encoder_only_where_they_are_attached(attached):
+    proxies, model, batch = made(attached=attached)
     loss, told = proxies(model, batch)
     loss.backward()
     mine = model.map.weight.grad.clone()
     model.map.weight.grad = None
-    MultiSimilarity()(model.embed(batch), batch).backward()
+    z = model.embed(batch)
+    expected = MultiSimilarity()(z, batch)
+    if attached:
+        expected = expected + MultiSimilarity()(proxies.short(z), batch)
+    expected.backward()
     torch.testing.assert_close(mine, model.map.weight.grad)
     assert proxies.short.weight.grad.abs().sum() > 0 and told["active"] > 0
 

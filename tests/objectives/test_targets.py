@@ -26,7 +26,7 @@ def an_objective(units: int = 40, dim: int = 6, seed: int = 0, **how) -> NoiseTa
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.integers(0, 1000), st.sampled_from(["sphere", "discrete", "one"]))
+@given(st.integers(0, 1000), st.sampled_from(["sphere", "corners", "discrete", "one"]))
 def test_owners_stay_a_bijection_and_no_deal_raises_the_batchs_loss(seed, points):
     objective = an_objective(seed=seed, points=points)
     generator = torch.Generator().manual_seed(seed)
