@@ -52,13 +52,13 @@ class Factorised(nn.Module):
 
     def forward(self, z: Tensor, of: Tensor) -> tuple[Tensor, Tensor]:
         """z [N, d] and super-classes [N] -> logits [N, supers], and those within the named super-class [N, parts]."""
-        within = z.new_zeros(len(z), self.sub_weight.shape[1])
-        # A super-class at a time, so that no item touches, and no copy is made of, the rows of another.
-        for s in of.unique().tolist():
-            rows = (of == s).nonzero()[:, 0]
-            answered = F.linear(z[rows], self.sub_weight[s], self.sub_bias[s])
-            within = within.index_put((rows,), answered.to(within.dtype))
-        return F.linear(z, self.weight, self.bias), within
+        # Item by item of a super-class at a time: none touches, and no copy is made of, the rows of another.
+        order = of.argsort(stable=True)
+        values, counts = of[order].unique_consecutive(return_counts=True)
+        heads = list(zip(self.sub_weight.unbind(), self.sub_bias.unbind(), strict=True))
+        parts = z[order].split(counts.tolist())
+        within = [F.linear(part, *heads[s]) for s, part in zip(values.tolist(), parts, strict=True)]
+        return F.linear(z, self.weight, self.bias), torch.cat(within)[order.argsort()]
 
     def log_probabilities(self, z: Tensor) -> Tensor:
         """[N, d] -> [N, supers, parts], of all answers."""

@@ -12,7 +12,9 @@ from torch import nn
 
 from semblance.data.dataset import ArrayDataset
 from semblance.errors import Interrupted, SemblanceError
+from semblance.geometry.groups import Turns
 from semblance.geometry.spaces import Euclidean
+from semblance.objectives.pretext import Acted, Pretext
 from semblance.objectives.reassigned import Factorised, Reassigned, whitened
 from semblance.recipes.reassigned import deeper_cluster
 from semblance.space.training import train
@@ -166,3 +168,19 @@ def test_the_corner_without_clusters_tells_turns_apart():
     assert model.history[-1]["groups"] > model.history[0]["groups"]
     assert model.history[-1]["parts"] == 1.0
     assert np.array_equal(model.objective.labels, np.zeros(model.objective.group.shape[0], int))
+
+
+def test_with_one_cluster_it_is_rotnet_and_without_turns_cross_entropy_of_the_clusters():
+    model, x = Flat(), pictures(10)
+    turns = Reassigned(10, 12, groups=1, parts=1)
+    head = nn.Linear(12, 4)
+    head.weight, head.bias = turns.heads.weight, turns.heads.bias
+    losses = []
+    for objective in (turns, Pretext(Acted(Turns(4), every=False), head)):
+        torch.manual_seed(3)
+        losses.append(objective(model, {"x": x, "index": torch.arange(10)})[0])
+    torch.testing.assert_close(*losses)
+    model, clusters, x = reviewed(turns=1, groups=1, parts=5)
+    loss, _ = clusters(model, {"x": x, "index": torch.arange(len(x))})
+    logits = F.linear(model.embed({"x": x}), clusters.heads.sub_weight[0], clusters.heads.sub_bias[0])
+    torch.testing.assert_close(loss, F.cross_entropy(logits, torch.from_numpy(clusters.labels)))
