@@ -34,6 +34,7 @@ PAGES = {
     "which-recipe.md": "Which recipe for my data",
     "graphs.md": "Graphs, hypergraphs, complexes",
     "text.md": "Text",
+    "pretexts.md": "Pretexts: tasks that pictures set themselves",
     "geometry.md": "What a network holds",
     "filtered-search.md": "Filtered search, changing spaces",
     "align.md": "Two spaces, one query",

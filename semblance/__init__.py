@@ -26,6 +26,7 @@ __getattr__, __dir__, __all__ = lazy(
         "align": "space.align",
         "wrap": "space.wrap",
         "report": "space.methods",
+        "survey": "recipes.pretext_survey",
         "Embedder": "space.embedder",
         "recipes": "claims.states:rows",
         "data": "data:",

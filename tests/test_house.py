@@ -67,6 +67,7 @@ def test_the_public_list_is_what_can_be_imported():
             "explain",
             "wrap",
             "report",
+            "survey",
             "recipes",
             "data",
             "Model",

@@ -62,6 +62,7 @@ subspace.py      a network trained along a few random directions
 translated.py    whether items known on two sides find their counterparts
 unconstrained_features.py what the last linear layers come to when features are free, by class size
 units.py         what a channel stands for, and what becomes of the work without it
+task_survey.py   what nets are worth that learned different tasks in equal steps
 uniformity.py    how an embedding uses its sphere, without labels
 words.py         an explanation by pieces of words, told by whole words
 zero_shot.py    how well classes are answered of which nothing is known but a description

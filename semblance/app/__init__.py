@@ -16,6 +16,7 @@ logs.py        what the library logs, as lines on stderr
 measure.py     what `doctor --measure` times and proposes
 page/          the explorer's page as it is built from `explorer/`
 report.py      the verb `report`
+survey.py      the verb `survey`
 serve.py       the verb `serve`
 server/        what answers it: an HTTP interface, and the page's files
 tables.py      tables on stdout

@@ -20,6 +20,7 @@ from semblance.app import export as exporting
 from semblance.app import label as labelling
 from semblance.app import report as reporting
 from semblance.app import serve as serving
+from semblance.app import survey as surveying
 from semblance.app import upgrade as upgrading
 from semblance.app.flags import Face, at_least, run, verb
 from semblance.errors import Interrupted, SemblanceError
@@ -41,6 +42,7 @@ doctor.add_to(app)
 explaining.add_to(app)
 exporting.add_to(app)
 reporting.add_to(app)
+surveying.add_to(app)
 serving.add_to(app)
 upgrading.add_to(app)
 labelling.add_to(app)

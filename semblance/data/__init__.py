@@ -41,10 +41,12 @@ load.py        whatever the user has -> a dataset, with the domain inferred and 
 map_style.py   map-style datasets of torch -> arrays by role
 mining.py      which triples of a batch are worth looking at
 moments.py     what lazy parts need to know of the data before they are built
+motion.py      films of pictures: one picture seen by a camera that moves over it
 named.py       real data known by name, bundled with a library or lying in the data folder
 neighbour_samples.py  batches of nodes with a sampled part of their surroundings
 networkx_graphs.py  graphs of networkx -> arrays by role
 node_tables.py  a table of nodes beside a file of edges
+pasted.py      a blob of one picture lies on another, and moves
 pictures.py    any file pillow reads, or an array -> uint8 [C, H, W] of the asked size
 pieces.py      texts cut into numbered pieces, and texts of different lengths as one array
 plugged.py     domains of other packages: loaders for kinds of files that ours do not read
@@ -55,6 +57,8 @@ relational.py  units that are related: nodes, graphs, cells, with what relates t
 samplers.py    which units stand together in a batch
 scenes.py      drawn pictures in which it is known to the pixel what is where
 semi_hard.py   semi-hard triples of large batches, from the embeddings themselves
+sounds.py      what a picture sounds like when it is scanned
+spheres.py     spheres before a picture, whose depth and normals are known
 sidecar.py     what else is known of each file, joined by its name
 splits.py      which units are learned from and which are kept to judge with
 streaming.py   batches from data that is read in stretches, mixed within what is open at a time
