@@ -24,7 +24,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
-from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
@@ -87,6 +86,8 @@ def batch_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """`F.batch_norm` of x [n, C, ...] in training, with the moments of all processes' x."""
+    from torch.distributed.nn.functional import all_reduce  # loads remote calls with it, which one process never needs
+
     over = [0, *range(2, x.ndim)]
     shape = [1, -1, *[1] * (x.ndim - 2)]
     y = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

@@ -31,6 +31,7 @@ from semblance.memory.store import Store
 from semblance.recipes.registry import package_of, stored_name
 from semblance.space.card import write_card
 from semblance.space.choose import choose, ignored, suits
+from semblance.space.cluster import fit_on
 from semblance.space.columns import attributes_of, label_kind
 from semblance.space.model import Model
 from semblance.space.progress import watched
@@ -65,6 +66,8 @@ def fit(
     resume: bool = False,
     overwrite: bool = False,
     checkpoint_seconds: float = 60.0,
+    on: str = "local",
+    workers: int | None = None,
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
     **settings: Any,
@@ -129,23 +132,24 @@ def fit(
             model = recipe
         else:
             assert chosen is not None
-            model = train(
-                dataset,
-                chosen,
-                seed=seed,
-                epochs=epochs,
-                seconds=seconds,
-                device=device,
-                precision=precision,
-                on_step=_steps(progress, name),
-                on_epoch=on_epoch,
-                checkpoints=fitting,
-                every=checkpoint_seconds,
-                resume=resume,
-                signature=record["hash"],
-                name=name,
-                settings=settings,
-            )
+            training: dict[str, Any] = {
+                "name": name,
+                "settings": settings,
+                "seed": seed,
+                "epochs": epochs,
+                "seconds": seconds,
+                "device": device,
+                "precision": precision,
+                "on_step": _steps(progress, name),
+                "on_epoch": on_epoch,
+                "every": checkpoint_seconds,
+                "resume": resume,
+                "signature": record["hash"],
+            }
+            if on == "local":
+                model = train(dataset, chosen, checkpoints=fitting, **training)
+            else:
+                model = fit_on(on, workers, dataset, chosen, folder=fitting, **training)
     for note in model.notes if model is not recipe else ():
         say(note)
     record["trained"] = {
@@ -154,6 +158,7 @@ def fit(
         "device": model.device,
         "precision": model.precision,
         "seconds": round(time.monotonic() - started, 2),
+        **({} if on == "local" else {"on": on}),
     }
     _commit(target, dataset, model, record, progress)
     shutil.copyfile(fitting / "log.jsonl", target / "log.jsonl")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from semblance.data.relational import Loaded
 from semblance.errors import Interrupted, SemblanceError
 from semblance.learning.devices import keep_pages
 from semblance.space.choose import candidates, choose, ignored
+from semblance.space.cluster import runs_on
 from semblance.space.fit import Progress
 from semblance.space.plan import plan
 from semblance.space.progress import watched
@@ -116,13 +117,16 @@ def rank(
     captions: Any = None,
     task: str | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
+    on: str = "local",
+    workers: int | None = None,
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Ranking:
     """Train each recipe (default: the domain's rank set, without those whose needs the data does not meet) with `seeds`
     seeds at one budget: `epochs` (default 20; 200 where an epoch is one step over a whole graph) or `seconds` a run. task:
     what is asked (labels, one-shot, five-shot, views, links, hyperedges, recommendation; see tasks.py), without it what
-    the data suggests. `settings` maps a recipe to its settings. Says the expected total first; finished runs in `out`
+    the data suggests. `settings` maps a recipe to its settings. on: `ray` or `ray://HOST:PORT` runs `workers` of them at
+    once there (default: one a core). Says the expected total first; finished runs in `out`
     (default NAME.rank) are not run again unless `resume` is False."""
     say = say or (lambda line: None)
     if seeds < 1:
@@ -150,36 +154,71 @@ def rank(
         log.unlink(missing_ok=True)
     todo = [(name, s) for s in range(seed, seed + seeds) for name in chosen if key_of(name, s) not in done]
     say(_expected(dataset, todo, budget, seconds, device, precision, given))
-    for number, (name, run_seed) in enumerate(todo):
-        if progress is not None:
-            progress(number, len(todo), f"{name}, seed {run_seed}")
-        begun = time.monotonic()
-        budgeted: dict[str, Any] = {"epochs": budget, "seconds": seconds, "device": device, "precision": precision}
-        try:
-            model = train(dataset, chosen[name], seed=run_seed, name=name, settings=given.get(name, {}), **budgeted)
-        except Interrupted as stopped:
-            kept = f"{len(done)} finished runs are kept in {folder}; rank again with the same words to go on"
-            stopped.args = (f"stopped during {name}, seed {run_seed}; {kept}",)
-            raise
-        found = asked.measures(model)
-        line = {
-            "schema": 1,
-            "key": key_of(name, run_seed),
-            "recipe": name,
-            "seed": run_seed,
-            "seconds": round(time.monotonic() - begun, 2),
-            "scores": [round(float(v), 6) for v in found[asked.metric]],
-            "measures": {k: round(float(v.mean()), 6) for k, v in found.items()},
-        }
-        with log.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-        done[str(line["key"])] = line
+    budgeted: dict[str, Any] = {"epochs": budget, "seconds": seconds, "device": device, "precision": precision}
+    one = partial(_run, asked, chosen, given, budgeted, key_of)
+    ended = _here(one, todo, progress) if on == "local" else runs_on(on, one, todo, workers)
+    try:
+        for job, line in ended:
+            with log.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            done[str(line["key"])] = line
+            if progress is not None and on != "local":
+                progress(sum(key_of(*each) in done for each in todo), len(todo), "{}, seed {}".format(*job))
+    except (Interrupted, KeyboardInterrupt) as stopped:
+        during = f" {stopped.args[0]}" if isinstance(stopped, Interrupted) else ""
+        kept = f"{len(done)} finished runs are kept in {folder}; rank again with the same words to go on"
+        raise _interrupted(stopped, f"stopped{during}; {kept}") from None
     if progress is not None:
         progress(len(todo), len(todo), "done")
     runs = {name: [done[key_of(name, s)] for s in range(seed, seed + seeds)] for name in chosen}
     ranking = _ranking(runs, asked, seed, folder)
     ranking.plot(folder / "rank.png")
     return ranking
+
+
+def _here(
+    one: Callable[[tuple[str, int]], dict[str, Any]], todo: Sequence[tuple[str, int]], progress: Progress | None
+) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
+    """Run after run, in this process."""
+    for number, (name, seed) in enumerate(todo):
+        if progress is not None:
+            progress(number, len(todo), f"{name}, seed {seed}")
+        try:
+            yield (name, seed), one((name, seed))
+        except Interrupted as stopped:
+            stopped.args = (f"during {name}, seed {seed}",)
+            raise
+
+
+def _interrupted(stopped: BaseException, text: str) -> Interrupted:
+    """The interruption with this text, and the code of the signal where it has one."""
+    error = stopped if isinstance(stopped, Interrupted) else Interrupted(text)
+    error.args = (text,)
+    return error
+
+
+def _run(
+    task: Task,
+    chosen: Mapping[str, Any],
+    given: Mapping[str, Mapping[str, Any]],
+    budgeted: Mapping[str, Any],
+    key_of: Callable[[str, int], str],
+    job: tuple[str, int],
+) -> dict[str, Any]:
+    """One run: what stands in a line of runs.jsonl."""
+    name, seed = job
+    begun = time.monotonic()
+    model = train(task.learn, chosen[name], seed=seed, name=name, settings=given.get(name, {}), **budgeted)
+    found = task.measures(model)
+    return {
+        "schema": 1,
+        "key": key_of(name, seed),
+        "recipe": name,
+        "seed": seed,
+        "seconds": round(time.monotonic() - begun, 2),
+        "scores": [round(float(v), 6) for v in found[task.metric]],
+        "measures": {k: round(float(v.mean()), 6) for k, v in found.items()},
+    }
 
 
 def usual_epochs(dataset: Loaded) -> int:

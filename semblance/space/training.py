@@ -18,6 +18,7 @@ from semblance.data.pieces import Pieces
 from semblance.data.prepare import Prepare
 from semblance.data.relational import Loaded
 from semblance.learning.devices import choose_device, precision_for
+from semblance.learning.distribution import together
 from semblance.learning.parts import INIT, Budget, Feed, Parts, chance
 from semblance.recipes.registry import Recipe
 from semblance.space.model import Model, assemble
@@ -88,7 +89,7 @@ def train(
             precision=chosen,
             signature=signature,
         )
-        for metrics in stage.rule.run(parts, feed, budget):
+        for metrics in together(stage.rule).run(parts, feed, budget):
             model.history.append({"stage": float(number), **metrics})
             if on_epoch is not None:
                 on_epoch(number, metrics)
