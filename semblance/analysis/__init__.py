@@ -48,6 +48,7 @@ memory_report.py what a memory of labelled items is worth against its size and k
 merging.py       how many features of a layer are its own, by joining equal ones
 permutation_law.py what chance makes of an alignment, over all orders and without a draw
 placement.py     where among the layers of a network a recorded population stands
+prefixes.py      what the first numbers of an embedding are worth alone
 probes.py        what a linear map reads from frozen embeddings
 quality.py       scores fitted to a small good set: a classifier, an autoencoder, the label a unit has
 projections.py   a few numbers as a direction in a space of very many, by a seed

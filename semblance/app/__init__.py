@@ -17,7 +17,9 @@ measure.py     what `doctor --measure` times and proposes
 page/          the explorer's page as it is built from `explorer/`
 report.py      the verb `report`
 survey.py      the verb `survey`
+scorers.py     who scores a pool for `data filter`
 serve.py       the verb `serve`
+shards.py      the verb `shard`, and what `search` opens
 server/        what answers it: an HTTP interface, and the page's files
 tables.py      tables on stdout
 pictures.py    neighbours, losses and views as pictures

@@ -1,4 +1,4 @@
-"""`semblance data`: which named sets there are, what stands in them, where they come from, what views make of them."""
+"""`semblance data`: which named sets there are, what stands in them, what views make of data, what of it is to be kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from semblance.app import tables
 from semblance.app.flags import Face, at_least, verb
 from semblance.errors import SemblanceError
 
-app = typer.Typer(help="Named data sets: list, describe, get, views.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Data sets: list, describe, get, views, filter.", no_args_is_help=True, rich_markup_mode=None)
 
 Name = Annotated[str, typer.Argument(help="A name from `semblance data list`.", metavar="NAME")]
 
@@ -112,6 +112,56 @@ def views(
         face.answer({"out": out, "recipe": name})
     else:
         print(f"{out}: items of {source} and what the views of {name} make of them")
+
+
+@verb(app, "filter")
+def keep(
+    face: Face,
+    source: Annotated[str, typer.Argument(help="The pool: a folder, a file, or a known set's name.", metavar="DATA")],
+    scores: Annotated[
+        str,
+        typer.Option(
+            help="Who scores: a SPACE that learned from captions, a column, random, bounds such as "
+            "words=3-40,side=64,contrast=0.02; or, fitted to --clean, quality, autoencoder, labels."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The table of what is kept (.csv, .parquet), for `fit`.")],
+    top: Annotated[float | None, typer.Option(help="Keep this share, the best.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Keep what scores so much or more.")] = None,
+    clean: Annotated[
+        str | None, typer.Option(help="Data known to be good: what --scores is fitted or held to.")
+    ] = None,
+    truth: Annotated[str | None, typer.Option(help="The column that says what is good, where that is known.")] = None,
+    store: Annotated[Path | None, typer.Option(help="A folder for the scores, to go on from.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the report (HTML).")] = None,
+    captions: Annotated[str | None, typer.Option(help="Of images: the column or table of captions.")] = None,
+    label: Annotated[str | None, typer.Option(help="The column that holds the labels.")] = None,
+) -> None:
+    """Keep of a pool what scores best, and say what was kept.
+
+    Example: semblance data filter pool/ --scores clean.space --top 0.2 -o kept.csv
+    """
+    from semblance.app.scorers import scorer_of
+    from semblance.data.curation.filter import filter_pool
+    from semblance.data.load import load
+
+    reading = {key: value for key, value in (("captions", captions), ("label", label)) if value is not None}
+    with face.working() as progress:
+        pool = load(source, seed=face.seed or 0, progress=progress, **reading)
+        good = None if clean is None else load(clean, seed=face.seed or 0, **reading)
+        with scorer_of(scores, pool, good, face.seed or 0) as by:
+            held = good if top is None and threshold is None else None
+            kept = filter_pool(
+                pool, by, top=top, threshold=threshold, clean=held, truth=truth, store=store, out=out, progress=progress
+            )
+    if report is not None:
+        kept.report.save(report)
+    if face.as_json:
+        face.answer({"out": out, **kept.report.to_dict()})
+        return
+    rows = [[r["kind"], r["value"], f"{r['units']:,}", f"{r['kept']:,}", r["share"]] for r in kept.report.rows()]
+    tables.show("", ["", "", "units", "kept", "share"], rows, right=(2, 3, 4))
+    print(f"{out}: {kept.report}")
 
 
 def _shown(value: Any) -> str:

@@ -35,6 +35,7 @@ from semblance.space.training import train
 
 EPOCHS, PAIRS, HELD, LEAST, SINGLES, SHOTS, TUNED, RATE = 15, 8000, 1000, 50, 2000, 5, 100, 1e-2
 HALF = {"backbone": "half", "augment": False, "least": 1}
+TEXT = {"text_width": 56, "feedforward": 112}  # a third of what the image net costs
 
 
 @claim(
@@ -73,7 +74,7 @@ def catlip(run: Run) -> None:
     found: dict[str, list[float]] = {name: [] for name in run.parts}
     beside: dict[str, list[float]] = {}
     for seed in run.seeds:
-        contrast = train(data, clip(epochs=epochs, **HALF), seed=seed)
+        contrast = train(data, clip(epochs=epochs, **HALF, **TEXT), seed=seed)
         merged = train(data, of_concepts(LEXICON, epochs), seed=seed)
         apart = train(data, of_concepts({}, epochs), seed=seed)
         probes(data, merged, contrast, found, beside)

@@ -7,8 +7,10 @@ beyond.py      compiled passes over rows of nearness: which negatives lie beyond
 blocks.py      a compiled loop over many rows, shared out to threads in blocks
 captions.py    what somebody wrote of each picture, beside it
 cells.py       meshes, oriented simplices and boundary matrices -> a complex
+class_tables.py  a row of numbers for every class, which describes it
 community_graphs.py  graphs of communities: many edges inside, few between
 concepts.py    captions -> classes: the concepts that each names
+curation/      what of a pool to learn from: scores, filters, weights
 dataset.py     units with their ids, targets, attributes and splits, read by position
 decoded.py     image files -> one array of bytes, in bounded memory
 domains.py     which kind of data each input is, its default recipe, and what `rank` compares on it
@@ -79,6 +81,7 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "load": "load",
+        "filter": "curation.filter:filter_pool",
         "list": "named:data_list",
         "describe": "named",
         "get": "named",

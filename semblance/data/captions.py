@@ -37,13 +37,13 @@ def with_captions(dataset: ArrayDataset, given: str | Path | Sequence[str] | Non
         return dataset
     table, note = dataset.attributes, ""
     if given is None or isinstance(given, str | Path):
-        column = _column(table, None if given is None else str(given))
+        column = caption_column(table, None if given is None else str(given))
         if column is None and given is not None:
             path = Path(given).expanduser()
             if not path.is_file():
                 raise unknown("column of captions, or file", str(given), _columns(table))
             beside, key, missing = joined_to(path, list(dataset.ids))
-            column = _column(beside, None) or next(iter(_columns(beside)), None)
+            column = caption_column(beside) or next(iter(_columns(beside)), None)
             if column is None:
                 raise SemblanceError(f"{path} has no column of words: give it one called {COLUMN}")
             note = f"{path.name}, joined by {key!r}" + (f"; {missing:,} images are not in it" if missing else "")
@@ -105,7 +105,7 @@ def numbers_of(pieces: Pieces, texts: Sequence[str]) -> np.ndarray:
     return numbers
 
 
-def _column(table: pa.Table, named: str | None) -> str | None:
+def caption_column(table: pa.Table, named: str | None = None) -> str | None:
     """The column of this name, or of a usual one; None where there is none."""
     lower = {name.lower(): name for name in reversed(_columns(table))}
     if named is not None:

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from semblance.data import plugged
 from semblance.data.arrays import domain_of, read_arrays
+from semblance.data.captions import caption_column
 from semblance.data.dataset import ArrayDataset
 from semblance.data.edge_columns import edge_columns, incidence_columns, interaction_columns
 from semblance.data.images import SUFFIXES, image_files, path_columns
@@ -213,6 +214,10 @@ def of_table(table: pa.Table) -> str:
         fits["text"] = []
     elif len(fits["text"]) == 2:  # pairs, and the number beside them says how alike they are
         fits["vectors"] = []
+    elif fits["images"] and caption_column(table) is not None:  # pictures with captions: numbers are attributes
+        fits["vectors"] = fits["text"] = []
+    if {name.lower() for name in fits["vectors"]} == {"score"} and (fits["images"] or fits["text"]):
+        fits["vectors"] = []  # what a filter wrote beside them
     fits = {name: columns for name, columns in fits.items() if columns}
     if not fits and (wordy := wordy_columns(table)):
         fits["text"] = wordy

@@ -6,10 +6,13 @@ best.py          the weights of the epoch that did best on the validation units
 checkpoint.py    weights, optimiser and place in one file
 chosen.py        one rule under several settings; what does best on the validation units stays
 devices.py       where to compute, in which precision and memory format, and how the process keeps its memory
+distribution.py  several processes train one network: each encodes its share of a batch, the objective sees all of it
+filtered.py      a filter learns from what is clean, scores the rest, and the best of it is learned from
 label_cascade.py people answer about samples, a model answers where it is sure, and they are asked about the rest
 loop.py          the one loop that every rule with a `step` trains through
 mixture.py       experts that learn in turn, until validation stops improving
 parts.py         network, objective, training data as batches, budget
+positions.py     what tokens tell of their place in the picture, and how to take it out
 project.py       prototypes that become places of training pictures, and the last layer after that
 solve.py         what has a closed form, or a library's solver, instead of gradient steps
 survey.py        look at all training units before learning from batches of them, once or again and again
@@ -38,6 +41,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Surveyed": "survey",
         "Reviewed": "survey",
         "Taught": "taught",
+        "Filtered": "filtered",
         "InTurn": "mixture",
         "Cascade": "label_cascade",
         "Rules": "label_cascade",
