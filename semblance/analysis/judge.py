@@ -42,6 +42,7 @@ MOST_UNITS = 10_000  # test units for nmi, ari, uniformity and effective_rank; a
 MOST_RANKED = 2 * 10**8  # pairs that are ranked for map; a sample of the test units above
 DRAWS = 1000
 OF_NEW = frozenset({"fewshot1", "fewshot5", "fewshot5_all", "nmi", "ari"})  # asked of classes never seen, too
+NEW_CLASSES = "no training unit has the classes of the test units"
 MOST_COLUMNS = 1024  # above, the effective rank is of as many test units
 LOWER_IS_BETTER = frozenset({"alignment", "uniformity"})
 
@@ -188,7 +189,7 @@ def _measure(names: Sequence[str], kind: str, units: Units) -> dict[str, Measure
         if name in ALWAYS:
             found[name] = ALWAYS[name](units) if len(units.every_test) > 1 else _nothing("fewer than two test units")
         elif new and name in CLASSES and name not in OF_NEW:
-            found[name] = _nothing("no training unit has the classes of the test units")
+            found[name] = _nothing(NEW_CLASSES)
         elif why:
             found[name] = _nothing(why)
         elif name not in KINDS[kind]:

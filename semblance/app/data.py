@@ -9,7 +9,6 @@ import typer
 
 from semblance.app import tables
 from semblance.app.flags import Face, at_least, verb
-from semblance.errors import SemblanceError
 
 app = typer.Typer(help="Data sets: list, describe, get, views, filter.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -85,7 +84,9 @@ def get(face: Face, name: Name) -> None:
 @verb(app)
 def views(
     face: Face,
-    source: Annotated[str, typer.Argument(help="A folder of images, or a known set's name.", metavar="DATA")],
+    source: Annotated[
+        str, typer.Argument(help="A folder of images, a file of texts or edges, or a known set's name.", metavar="DATA")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The picture to write (PNG).")] = Path("views.png"),
     recipe: Annotated[str | None, typer.Option("--recipe", "-r", help="Whose views; default: the domain's.")] = None,
     size: Annotated[int | None, typer.Option(help="Scale to SIZE x SIZE pixels.", callback=at_least(1))] = None,
@@ -95,19 +96,10 @@ def views(
     Example: semblance data views digits -r simclr -o views.png
     """
     from semblance.app import pictures
-    from semblance.data.domains import default_recipe
-    from semblance.data.load import load
-    from semblance.data.views import views_picture
-    from semblance.recipes.registry import build
+    from semblance.space.views import drawn_views
 
-    dataset = load(source, size=size, seed=face.seed or 0, progress=face.progress)
-    if dataset.domain != "images":
-        raise SemblanceError(f"{source} holds {dataset.domain}: views are drawn of images only")
-    name = recipe or default_recipe(dataset)
-    drawn = [stage.views for stage in build(name).stages if stage.views is not None]
-    if not drawn:
-        raise SemblanceError(f"recipe {name} draws no views: name one that does with --recipe, e.g. simclr")
-    pictures.save(views_picture(dataset, drawn[0], seed=face.seed or 0), out)
+    name, figure = drawn_views(source, recipe, size=size, seed=face.seed or 0, progress=face.progress)
+    pictures.save(figure, out)
     if face.as_json:
         face.answer({"out": out, "recipe": name})
     else:

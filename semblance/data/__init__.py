@@ -27,6 +27,7 @@ graph_files.py  files of relational domains, and who reads them
 graph_generators.py  graphs drawn by rules, whose targets are computed exactly
 graph_objects.py  graphs in memory: arrays by role, sparse matrices, PyG Data, networkx
 graph_blocks.py  batches that together hold every node of a graph once
+graph_views.py   the same nodes with some links and features left out
 graph_splits.py  splits of nodes and graphs: published ones, folds, random ones of any shares
 hyperedge_negatives.py  sets that are no hyperedges, of the sizes of some that are
 hypergraph_views.py  the same nodes and hyperedges with something left out
@@ -71,6 +72,7 @@ timed_sets.py  sets of nodes that are asked about at a moment: will they meet?
 tu_folder.py   many graphs in the format of the TU collection
 vectors.py     arrays and tables of numbers -> float32 [N, d], every value finite
 views.py       one item as it might also have looked
+views_shown.py  views of texts and graphs as a person sees them
 windows.py     a picture as overlapping windows, each a view of its own
 warp.py        pictures under an affine map of coordinates and an affine map of colours, in one compiled pass
 """

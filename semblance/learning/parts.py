@@ -110,12 +110,14 @@ class Feed:
             batch = self.dataset.read(self.rows[index])
         x, ready = batch.pop("x", None), self._moved(batch)
         ready["index"] = torch.as_tensor(np.asarray(index)).to(self.device)
-        if self.views is None:
+        chances = [torch_chance(seed, VIEWS, epoch, step, view) for view in range(getattr(self.views, "count", 0))]
+        if self.views is None or hasattr(self.views, "related"):
             if x is not None:
                 ready["x"] = self._prepared(x)
+            if self.views is not None:  # of what relates the units, which is not known by x alone
+                ready["views"] = self.views.related(ready, chances)
             return ready
         x = torch.from_numpy(np.ascontiguousarray(x))
-        chances = [torch_chance(seed, VIEWS, epoch, step, view) for view in range(self.views.count)]
         if hasattr(self.views, "all"):  # views of different kinds, or one within another
             drawn = self.views.all(x, chances, self.prepare)
         else:

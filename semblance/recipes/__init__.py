@@ -51,6 +51,7 @@ graph_simplicial_walks.py  walks over the cells of a complex, read by 1-D convol
 graph_taxonomy.py  the categories of a survey and the recipes that stand for them
 graph_temporal.py  nodes that measure something over time: graph-gru, graph-gated-time, graph-dilated-time
 graph_unlabelled.py  graphs and hypergraphs without labels, without learning: wl-subtree, star-fastrp
+graph_views.py   a node finds itself in another view of the graph: grace
 graph_walk_contrast.py  nodes find those that they meet on walks: walk-contrast
 graph_walks.py   who is met near whom, as a vector for every node: deepwalk, node2vec, fastrp, graphlet-orbits
 hopfield.py      retrieval of stored patterns as an encoder: bags, words with motifs, small tables
@@ -74,6 +75,7 @@ recommender_sheaf.py  links and items over a learned sheaf: sheaf4rec
 representations.py what digit nets have in common: convergent-learning, cortex-comparison, frechet-distance-audit
 registry.py      `@recipe`, the table that is read without torch, settings and their check
 rows.py          a row of the table of recipes, and tables on disk
+sampling.py      batches put together in another way: a setting of every recipe that shuffles
 sphere.py        directions of classes, trained to be thrown away: hyperspherical
 supervised.py    a backbone, a linear head, cross-entropy
 targets.py       points that features are to meet: noise-as-targets

@@ -34,6 +34,8 @@ from semblance.recipes import plugged
 from semblance.recipes.rows import Entry, read_rows, write_rows
 
 TABLE = Path(__file__).with_name("table.json")
+SAMPLER = "sampler"
+"""The one setting that every recipe which shuffles has beside its own (sampling.py)."""
 CATALOGUE = Path(__file__).with_name("catalogue.json")
 
 
@@ -198,6 +200,9 @@ def check_settings(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     defaults = row_of(name).settings
     checked: dict[str, Any] = {}
     for key, value in given.items():
+        if key == SAMPLER and key not in defaults:
+            checked[key] = str(value)
+            continue
         if key not in defaults:
             raise unknown(f"setting of {name}", key, defaults)
         checked[key] = _as_kind(f"{name}: {key}", value, defaults[key])
@@ -224,7 +229,13 @@ def build(name: str, **settings: Any) -> Recipe:
     checked, row = check_settings(name, settings), row_of(name)
     # Only a version that is named puts its defaults in: today's are the function's own.
     older = dict(row.settings) if "@" in name else {}
-    return recipe_function(row.name)(**{**older, **checked})
+    sampler = checked.pop(SAMPLER) if SAMPLER in checked and SAMPLER not in row.settings else ""
+    made = recipe_function(row.name)(**{**older, **checked})
+    if not sampler:
+        return made
+    from semblance.recipes.sampling import with_sampler  # it needs what is defined here
+
+    return with_sampler(made, sampler, name)
 
 
 def recipe_function(name: str) -> Callable[..., Recipe]:

@@ -52,6 +52,7 @@ USES: dict[str, frozenset[str]] = {
     "gin": DIRECTED,
     "gin-nodes": DIRECTED,
     "gpr-gnn": STRONG,
+    "grace": STRONG,
     "graph-autoencoder": STRONG,
     "graph-dilated-time": STRONG,
     "graph-fixed-point": DIRECTED,

@@ -25,6 +25,7 @@ space.py       a folder of embeddings that is searched, added to and judged
 tables.py      a space as an Arrow table or a data frame
 tasks.py       what a method is asked when methods are ranked: labels, few shots, views, links, items
 training.py    a dataset and a recipe in, a model out
+views.py       what a recipe's views make of some items, as a picture
 wrap.py        a network of the user's own, trained elsewhere, as a Semblance model
 """
 

@@ -335,8 +335,9 @@ MISTAKES = {
     "no recipe named": (["rank", "digits", "--set", "lr=1"], "RECIPE.lr=1"),
     "no such set": (["data", "describe", "mnits"], "did you mean mnist"),
     "no such domain": (["data", "list", "--domain", "image"], "did you mean images"),
-    "views of vectors": (["data", "views", "iris"], "images only"),
-    "recipe without views": (["data", "views", "digits", "-r", "as-is"], "no views"),
+    "views of vectors": (["data", "views", "iris"], "no recipe draws views"),
+    "recipe without views": (["data", "views", "digits", "-r", "rni"], "takes no images"),
+    "recipe of pictures without views": (["data", "views", "digits", "-r", "triplet-network"], "no views"),
 }
 
 
