@@ -36,6 +36,7 @@ images.py      images in a folder, with what their places, their heads and a tab
 incidence.py   which node lies in which hyperedge, checked
 interactions.py  users and items as one graph, and ratings held out of it
 judged.py      pairs of units of which somebody said how alike they are, and batches of them
+known.py       every batch holds some units of which something is known
 known_graphs.py  named sets of the relational domains
 labels.py      labels as people have them -> one of three columns of numbers
 layer_samples.py  batches of nodes with one sample of sources for all of them
@@ -106,6 +107,7 @@ __getattr__, __dir__, __all__ = lazy(
         "SemiHard": "semi_hard",
         "Alike": "alike",
         "Even": "even",
+        "Known": "known",
         "Streaming": "streaming",
         "NeighbourSamples": "neighbour_samples",
         "NodeBlocks": "graph_blocks",

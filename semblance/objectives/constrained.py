@@ -5,6 +5,9 @@
     P       mean over pairs that must go together of KL(p_i||p_j) + KL(p_j||p_i), and over pairs that cannot of
             max(0, margin - KL(p_i||p_j)) + max(0, margin - KL(p_j||p_i)),    p_i = softmax_k(-|z_i - mu_k|^2)
 
+Squared distances are counted in units of their mean when centres are first found. (In the code's own, p would say of every
+item that it is surely in one cluster, and pairs that must would pull all items into one.)
+
 For `warm` epochs pictures are only rebuilt; then constrained k-means on the codes of all items gives the centres, which
 learn along or are `recomputed` before every epoch. Pairs are all those of a batch of which something is known. What varies:
 
@@ -20,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -69,6 +73,7 @@ class ConstrainedClusters(nn.Module):
     group: Tensor  # [units], the class or group of an item, -1 where nothing is known
     apart: Tensor  # [G, G], which groups cannot go together
     place: Tensor  # [G], the centre of each group
+    unit: Tensor  # the mean squared distance of a code to its centre when centres were first found
     began: Tensor  # the share of the run that was done when centres were first found; -1 before
 
     def __init__(
@@ -102,12 +107,18 @@ class ConstrainedClusters(nn.Module):
         self.register_buffer("group", torch.full((units,), -1) if links is None else links.group)
         self.register_buffer("apart", ~torch.eye(groups, dtype=torch.bool) if links is None else links.apart)
         self.register_buffer("place", torch.arange(groups))
+        self.register_buffer("unit", torch.tensor(1.0))
         self.register_buffer("began", torch.tensor(-1.0, dtype=torch.float64))
         self._progress = 0.0
 
     def advance(self, progress: float) -> None:
         """How far the run is."""
         self._progress = progress
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """For the sampler: the groups where links are what is known (else the data's own labels)."""
+        return self.group.cpu().numpy() if self.linked else None
 
     def due(self, epoch: int) -> bool:
         """Whether centres are to be found before this epoch."""
@@ -122,7 +133,7 @@ class ConstrainedClusters(nn.Module):
             return rebuilt, {"loss": told["rebuilt"], **told}
         z, group = precise(z), self.group[batch["index"]]
         points = model.head.points.detach() if self.recomputed else model.head.points
-        apart = squared_euclidean(z, points)  # [N, K]
+        apart = squared_euclidean(z, points) / self.unit  # [N, K]
         within = self.within(apart, group)
         scores = -apart if self.layer is None else self.layer(z)
         pairs = self.pairs(scores[group >= 0], group[group >= 0])
@@ -167,6 +178,7 @@ class ConstrainedClusters(nn.Module):
         if float(self.began) < 0:
             self.began.fill_(self._progress)
             points.copy_(self._found(z, len(points), generator))
+            self.unit.copy_(squared_euclidean(z, points).amin(1).mean().clamp_min(1e-12))
         else:
             own = nearest_centre(z, points)
             own = torch.where(self.group >= 0, self.place[self.group.clamp_min(0)], own)

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from semblance.data.dataset import Shape
-from semblance.data.samplers import Repeated, Shuffled
+from semblance.data.known import Known
+from semblance.data.samplers import Repeated, Sampler, Shuffled
 from semblance.encoders.vision.mirror import Mirror
 from semblance.geometry.spaces import Euclidean
 from semblance.heads.prototypes.centres import Centres
@@ -35,6 +36,7 @@ def clusternet(
     ramp: float = 0.5,
     recomputed: bool = False,
     read: str = "centres",
+    share: float = 0.25,
     batch: int = 128,
     lr: float = 1e-3,
     epochs: int = 10,
@@ -43,10 +45,11 @@ def clusternet(
     """semblance fit pictures/ --recipe clusternet    # labels of a few items (the rest empty) say who goes with whom
 
     clusters   0: as many as there are classes
+    share      of every batch that has a label; 0: as they come
     cluster, pair   weights of the two terms beside reconstruction, which leads for `warm` epochs
     """
     given = {"cluster": cluster, "pair": pair, "margin": margin, "ramp": ramp, "recomputed": recomputed, "read": read}
-    return _gathered(backbone, width, dim, clusters, True, warm, batch, lr, epochs, least, given)
+    return _gathered(backbone, width, dim, clusters, True, warm, Known(batch, share), lr, epochs, least, given)
 
 
 @recipe(entry=None, paper="Yang et al. 2017, arXiv:1610.04794", domains="images")
@@ -66,7 +69,7 @@ def deep_k_means(
 ) -> Recipe:
     """semblance fit pictures/ --recipe deep-k-means    # codes that rebuild the picture and gather around centres"""
     given = {"cluster": cluster, "ramp": ramp, "recomputed": recomputed}
-    return _gathered(backbone, width, dim, clusters, False, warm, batch, lr, epochs, least, given)
+    return _gathered(backbone, width, dim, clusters, False, warm, Shuffled(batch), lr, epochs, least, given)
 
 
 def _gathered(
@@ -76,7 +79,7 @@ def _gathered(
     clusters: int,
     labelled: bool,
     warm: int,
-    batch: int,
+    sampler: Sampler,
     lr: float,
     epochs: int,
     least: int,
@@ -98,6 +101,6 @@ def _gathered(
     return Recipe(
         encoder=encoder,
         head=lambda shape: Centres(dim, count(shape), labelled),
-        stages=(Stage(rule, objective, Repeated(Shuffled(batch), least)),),
+        stages=(Stage(rule, objective, Repeated(sampler, least)),),
         memory="data",
     )

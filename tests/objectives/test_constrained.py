@@ -68,7 +68,8 @@ def test_without_labels_the_loss_is_deep_k_means():
     loss, told = objective(network, batch)
     rebuilt = F.mse_loss(objective.decoder(batch["x"]), batch["x"])
     nearest = (batch["x"][:, None] - network.head.points).square().sum(2).amin(1).mean()
-    torch.testing.assert_close(loss, rebuilt + 0.3 * nearest)
+    torch.testing.assert_close(loss, rebuilt + 0.3 * nearest / objective.unit)
+    torch.testing.assert_close(nearest / objective.unit, torch.tensor(1.0))  # all items, at the beginning
     assert told["pairs"] == 0
 
 
