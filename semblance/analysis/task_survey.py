@@ -23,7 +23,7 @@ BESIDE = (UNTRAINED, SUPERVISED)
 @dataclass(frozen=True)
 class Survey:
     """rows: one a task, best first: {task, family, kind, measure, value, low, high, gain, gain_low, gain_high (over the
-    untrained net), start and end (of the loss: means of its first three and last five steps), steps, seconds}; tests: every
+    untrained net), start and end (of the loss: its first step, the mean of its last five), steps, seconds}; tests: every
     pair, {a, b, difference, low, high, p, p_holm, differs}; scores: task -> [seeds, test units]."""
 
     data: str

@@ -74,7 +74,7 @@ def pretext(
     backbone: str = "small",
     width: int = 0,
     batch: int = 128,
-    lr: float = 1e-3,
+    lr: float = 3e-3,
     epochs: int = 8,
     least: int = LEAST,
 ) -> Recipe:
@@ -93,10 +93,11 @@ def multi_task_ssl(
     backbone: str = "small",
     width: int = 0,
     how: str = "summed",
+    balanced: bool = True,
     harmonised: str = "none",
     lasso: float = 0.0,
     batch: int = 128,
-    lr: float = 1e-3,
+    lr: float = 3e-3,
     share_lr: float = 1e-2,
     epochs: int = 4,
     least: int = LEAST,
@@ -105,10 +106,11 @@ def multi_task_ssl(
 
     tasks        names of the menu (see `pretext`); auto: the paper's four, without colours where pictures have none
     how          summed: all tasks in every step; alternating: one a step
+    balanced     losses count in units of their first values, so that none drowns another
     harmonised   none, grey or dropped: what keeps the trunk from telling its tasks apart by colours
     lasso        above 0: every task reads its own mixture of all blocks, with this L1 penalty on its weights
     """
-    # Paper: RMSProp and a rate for each task, one worker a task. Here Adam, whose rates no task's scale can move.
+    # Paper: RMSProp and a rate for each task, one worker a task. Here one Adam, and tasks balanced by their first losses.
     plain = backbone_of(backbone, width)
     rows = rows_of(FOUR if tasks == "auto" else tasks)
     apart = (Apart("network.encoder.share", share_lr),) if lasso else ()
@@ -126,6 +128,7 @@ def multi_task_ssl(
         least,
         drop=tasks == "auto",
         how=how,
+        balanced=balanced,
         harmonised=harmonised,
         mixes=lasso > 0,
         lasso=lasso,

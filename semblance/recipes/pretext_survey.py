@@ -60,7 +60,7 @@ def survey(
     seed: int = 0,
     items: int = 4000,
     batch: int = 128,
-    lr: float = 1e-3,
+    lr: float = 3e-3,
     backbone: str = "small",
     width: int = 0,
     measure: str = "",
@@ -206,7 +206,7 @@ MEASURES: dict[str, Callable[[Features, int], np.ndarray]] = {
 
 
 def _first(losses: list[float]) -> float:
-    return float(np.mean(losses[:3]))
+    return losses[0]
 
 
 def _last(losses: list[float]) -> float:
@@ -221,7 +221,7 @@ def ssl_survey(
     seeds: int = 1,
     items: int = 4000,
     batch: int = 128,
-    lr: float = 1e-3,
+    lr: float = 3e-3,
     backbone: str = "small",
     measure: str = "",
 ) -> Recipe:

@@ -86,7 +86,7 @@ def test_one_hot_weights_of_the_last_block_give_the_naive_net():
     torch.testing.assert_close(plain(net, given)[0], reading(mixed, given)[0], atol=1e-10, rtol=0)
     with torch.no_grad():
         mixed.share.copy_(torch.full_like(mixed.share, 0.25))
-    assert abs(float(plain(net, given)[0] - reading(mixed, given)[0])) > 1e-3
+    assert abs(float(plain(net, given)[0] - reading(mixed, given)[0])) > 1e-5
 
 
 def test_alternating_tasks_come_in_turn_and_only_who_was_asked_goes_on():
@@ -108,6 +108,11 @@ def test_summed_losses_are_weighed_and_told_by_name():
     combined = Combined({"a": Told(1.0), "b": Told(10.0)}, {"a": "plain", "b": "plain"}, weights={"b": 0.5})
     loss, told = combined(nn.Identity(), batch())
     assert float(loss) == 6.0 and told == {"a loss": 1.0, "b loss": 10.0, "loss": 6.0}
+    balanced = Combined({"a": Told(4.0), "b": Told(10.0)}, {"a": "plain", "b": "plain"}, balanced=True)
+    assert float(balanced(nn.Identity(), batch())[0]) == 2.0  # each counts 1 at its first step
+    with torch.no_grad():
+        balanced.tasks["a"].value.fill_(1.0)
+    assert float(balanced(nn.Identity(), batch())[0]) == 1.25
     one = Combined({"a": Told(3.0)}, {"a": "plain"})
     assert one(nn.Identity(), batch())[1] == {"loss": 3.0} and one.needs == frozenset()
 
@@ -159,8 +164,9 @@ def test_the_lasso_is_in_the_loss_and_weights_that_cross_zero_stay_there():
     with torch.no_grad():
         mixed.share.copy_(torch.tensor([[0.4, 0.1, -1e-4, 0.2]]))
     lasso.after_step(mixed, given)
-    assert mixed.share.tolist()[0] == pytest.approx([0.4, 0.0, 0.0, 0.2])
-    assert (mixed.share == 0).tolist() == [[False, True, True, False]]
+    # The last one moved although nothing outdid the penalty (momentum): it rests.
+    assert mixed.share.tolist()[0] == pytest.approx([0.4, 0.0, 0.0, 0.0])
+    assert (mixed.share == 0).tolist() == [[False, True, True, True]]
 
 
 @pytest.mark.parametrize(

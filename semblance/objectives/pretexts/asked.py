@@ -90,20 +90,21 @@ def trunk_of(encoder: nn.Module, item: tuple[int, ...]) -> Trunk:
 
 
 class Together(nn.Module):
-    """Embeddings of all parts side by side, [M, P, d] or [M, d] -> [M, answers], through `hidden` units or (0) straight."""
+    """Maps of all parts side by side, each as `side` by `side` means, [M, P, C, h, w] -> [M, answers], through `hidden`
+    units. Where something lies in a part is kept as far as that: its mean alone would know little of orders and moves."""
 
-    def __init__(self, dim: int, parts: int, answers: int, hidden: int = 0):
+    def __init__(self, width: int, parts: int, answers: int, hidden: int = 128, side: int = 2):
         super().__init__()
-        if hidden:
-            self.layers: nn.Module = nn.Sequential(
-                nn.Linear(dim * parts, hidden), nn.ReLU(), nn.Linear(hidden, answers)
-            )
-        else:
-            self.layers = nn.Linear(dim * parts, answers)
+        self.side = side
+        inner = width * parts * side * side
+        # Maps are positive: without their mean taken off, the first steps would all go one way.
+        self.layers = nn.Sequential(
+            nn.LayerNorm(inner), nn.Linear(inner, hidden), nn.ReLU(), nn.Linear(hidden, answers)
+        )
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, maps: Tensor) -> Tensor:
         """-> [M, answers]."""
-        out: Tensor = self.layers(z.flatten(1))
+        out: Tensor = self.layers(F.adaptive_avg_pool2d(beside(maps), self.side).flatten(1))
         return out
 
 

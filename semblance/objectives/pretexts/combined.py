@@ -1,15 +1,17 @@
 """Combined: several pretexts on one trunk, each with a head of its own.
 
-    loss = sum over tasks t of weight_t loss_t [+ strength sum |a|],    or one task's after the other's, step by step
+    loss = sum over tasks t of weight_t loss_t / level_t [+ strength sum |a|],    or one task's after the other's
 
 The gradient of the sum is the sum of gradients, so the trunk moves once for all. What varies:
 
+    level       the task's loss at its first step, so that a task counts as much whether its loss is in nats of a hundred
+                answers or in squares of small numbers (not `balanced`: 1)
     how         summed: every step asks all tasks of its batch; alternating: one task a step, in turn
     harmonised  none; grey: all tasks see grey pictures; dropped: all see one channel, the others being noise. Otherwise the
                 trunk can tell by the colours which task it serves, and serve each apart
     lasso       where the encoder mixes its blocks by task (encoders/vision/units.py), the strength of an L1 penalty on the
-                weights a. At 0 a weight feels a task only as far as that outdoes the penalty, and one whose sign a step has
-                changed stops at 0, so that zeros are zeros under any optimiser
+                weights a. One whose sign a step has changed stops at 0, and leaves it only where the task outdoes the
+                penalty, so that zeros are zeros under any optimiser, momentum or not
 
 What a task sees of a batch is the row's `sees`: the item almost as it is, a strong view, or two of these.
 
@@ -42,8 +44,7 @@ class OfTask:
         # One tensor a step, so that its gradient comes once, however often the task reads.
         self.share = self.inner.share[row] if combined.mixes else None
         if combined.lasso and self.share is not None and self.share.requires_grad:
-            held = self.share.detach()
-            self.share.register_hook(lambda g: penalised(g, held, combined.lasso))
+            self.share.register_hook(lambda g: combined.pulled(row, g))
 
     def __call__(self, batch: Batch) -> Any:
         return self.forward(batch)
@@ -73,6 +74,7 @@ class Combined(nn.Module):
     up to two strong ones. `mixes`: whether the encoder is one of mixed blocks."""
 
     turn: Tensor
+    level: Tensor  # [T], 0 before a task's first step
 
     def __init__(
         self,
@@ -82,6 +84,7 @@ class Combined(nn.Module):
         shown: Shown | None = None,
         weights: Mapping[str, float] | None = None,
         how: str = "summed",
+        balanced: bool = False,
         harmonised: str = "none",
         mixes: bool = False,
         lasso: float = 0.0,
@@ -98,8 +101,10 @@ class Combined(nn.Module):
         self.weights = dict.fromkeys(tasks, 1.0) | dict(weights or {})
         self.how, self.harmonised, self.mixes, self.lasso = how, harmonised, mixes, lasso
         self.needs: frozenset[str] = frozenset({"views"} if any(s != "plain" for s in self.sees.values()) else ())
+        self.register_buffer("level", torch.zeros(len(tasks)) if balanced else torch.ones(len(tasks)))
         self.register_buffer("turn", torch.zeros((), dtype=torch.int64))
-        self._before: Tensor | None = None
+        self._before: Tensor | None = None  # the weights before the step, and which of them are to stay at 0
+        self._resting: Tensor | None = None
 
     def forward(self, model: Encoder, batch: Batch) -> tuple[Tensor, Metrics]:
         """-> scalar, {loss, and what each task tells under its name}."""
@@ -109,15 +114,30 @@ class Combined(nn.Module):
         losses = []
         for name in asked:
             loss, metrics = self.tasks[name](self.reader(model, name), self.given(batch, name))
-            losses.append(self.weights[name] * loss)
+            losses.append(self.weighed(name, loss))
             told |= {f"{name} {key}" if len(names) > 1 else key: value for key, value in metrics.items()}
         loss = torch.stack(losses).sum()
         if self.lasso:
             share = self.share(model).detach()
             # Its gradient is added where each task reads its row (`penalised`).
             loss = loss + self.lasso * share.abs().sum()
-            self._before = share.sign()
+            self._before, self._resting = share.clone(), torch.zeros_like(share, dtype=torch.bool)
         return loss, {**told, "loss": float(loss.detach())}
+
+    def weighed(self, name: str, loss: Tensor) -> Tensor:
+        """A task's loss as it counts."""
+        number = list(self.tasks).index(name)
+        if float(self.level[number]) == 0:
+            self.level[number] = max(float(loss.detach()), 1e-6)
+        return loss * (self.weights[name] / float(self.level[number]))
+
+    def pulled(self, row: int, g: Tensor) -> Tensor:
+        """The gradient of a task by its weights -> with the penalty's."""
+        assert self._before is not None
+        assert self._resting is not None
+        found = penalised(g, self._before[row], self.lasso)
+        self._resting[row] = (self._before[row] == 0) & (found == 0)
+        return found
 
     def reader(self, model: Encoder, name: str) -> Any:
         """The model as this task meets it."""
@@ -156,9 +176,9 @@ class Combined(nn.Module):
             after = getattr(self.tasks[name], "after_step", None)
             if after is not None and (self.how == "summed" or int(self.turn) % len(names) == number):
                 after(model, self.given(batch, name))
-        if self.lasso and self._before is not None:
+        if self.lasso and self._before is not None and self._resting is not None:
             share = self.share(model)
-            share[share.sign() * self._before < 0] = 0.0
+            share[(share * self._before < 0) | self._resting] = 0.0
         self.turn += 1
 
     def due(self, epoch: int) -> bool:

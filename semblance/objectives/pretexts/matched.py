@@ -2,7 +2,7 @@
 
     loss = logistic(h(z, s, z s), 1) for s of the picture itself, and 0 for s of the next picture of the batch
 
-z is the trunk's embedding of the picture, s that of the other by a small network of its own, dropped after training.
+z is what the trunk's map says of the picture, s that of the other by a small network of its own, dropped after training.
 
     sound    a picture and how it sounds (data/sounds.py)      Arandjelovic & Zisserman 2017, arXiv:1705.08168
     flow     a frame and how its pixels go (data/pasted.py)    Sayed et al. 2018, arXiv:1807.00230
@@ -58,14 +58,16 @@ class Aside(nn.Module):
 
 
 class Matched(nn.Module):
-    """`channels` are those of what stands beside the picture."""
+    """`channels` are those of what stands beside the picture, `width` the trunk's map's."""
 
     needs: frozenset[str] = frozenset()
 
-    def __init__(self, pairs: Pairs, channels: int, dim: int, hidden: int = 128):
+    def __init__(self, pairs: Pairs, channels: int, width: int, hidden: int = 128):
         super().__init__()
         self.pairs, self.aside = pairs, Aside(channels, hidden)
-        self.project = nn.Linear(dim, hidden)
+        self.project = nn.Sequential(
+            nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.LayerNorm(width * 16), nn.Linear(width * 16, hidden)
+        )
         self.judge = nn.Sequential(nn.Linear(3 * hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1))
 
     def forward(self, model: Encoder, batch: Batch) -> tuple[Tensor, Metrics]:
@@ -75,7 +77,7 @@ class Matched(nn.Module):
                 "a picture alone has no other one's companion to be told from: draw batches of 2 or more"
             )
         seen, other = self.pairs(batch["x"])
-        z, s = self.project(reading(model, seen)), self.aside(other)
+        z, s = self.project(reading(model, seen, "map")), self.aside(other)
         both = torch.cat([torch.cat([z, each, z * each], 1) for each in (s, s.roll(1, 0))])
         target = torch.cat([torch.ones(len(z)), torch.zeros(len(z))]).to(both)
         loss, told = yes_or_no(self.judge(both), target)

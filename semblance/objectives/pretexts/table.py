@@ -36,7 +36,7 @@ from semblance.objectives.pretexts.moments import Next, Sorted, Verified, Went
 from semblance.objectives.reassigned import Reassigned
 from semblance.objectives.triplets import Triplets, cosine, gap_named
 
-HIDDEN = 128  # of heads in which several parts of a picture meet
+PIECE, FRAME = 2, 4  # places a side at which heads read pieces and whole pictures where it matters what lies where
 BINS = 32
 LARGE = 48  # pixels of the shorter side from which nine pieces are told apart rather than four
 
@@ -87,19 +87,19 @@ def copied_colours(trunk: Trunk, shape: Shape) -> CopiedColours:
 
 def relative_position(trunk: Trunk, shape: Shape) -> Asked:
     """Which neighbour of the middle piece this is."""
-    return Asked(pieces.Beside(), Together(trunk.dim, 2, 8, HIDDEN), which)
+    return Asked(pieces.Beside(), Together(trunk.width, 2, 8, side=PIECE), which, "map")
 
 
 def jigsaw(trunk: Trunk, shape: Shape) -> Asked:
     """In which order the pieces were put."""
     cells, count = (2, 24) if min(shape.item[1:]) < LARGE else (3, 100)
     pose = pieces.Ordered(cells, count)
-    return Asked(pose, Together(trunk.dim, cells * cells, pose.answers, HIDDEN), which)
+    return Asked(pose, Together(trunk.width, cells * cells, pose.answers, side=PIECE), which, "map")
 
 
 def rotation(trunk: Trunk, shape: Shape) -> Pretext:
-    """Which quarter turn, one for each picture."""
-    return Pretext(Acted(Turns(4), every=False), nn.Linear(trunk.dim, 4))
+    """Which quarter turn; all four of every picture, as in the paper."""
+    return Pretext(Acted(Turns(4)), nn.Linear(trunk.dim, 4))
 
 
 def clustering(trunk: Trunk, shape: Shape) -> Reassigned:
@@ -120,13 +120,13 @@ def exemplar(trunk: Trunk, shape: Shape) -> Triplets:
 
 def order_verification(trunk: Trunk, shape: Shape) -> Asked:
     """Are three moments in order?"""
-    return Asked(Verified(), Together(trunk.dim, 3, 1, HIDDEN), yes_or_no)
+    return Asked(Verified(), Together(trunk.width, 3, 1, side=FRAME), yes_or_no, "map")
 
 
 def order_recognition(trunk: Trunk, shape: Shape) -> Asked:
     """In which order are four moments?"""
     pose = Sorted()
-    return Asked(pose, Together(trunk.dim, 4, len(pose.orders), HIDDEN), which)
+    return Asked(pose, Together(trunk.width, 4, len(pose.orders), side=FRAME), which, "map")
 
 
 def motion_segmentation(trunk: Trunk, shape: Shape) -> Asked:
@@ -151,17 +151,17 @@ def normals(trunk: Trunk, shape: Shape) -> Asked:
 
 def sound(trunk: Trunk, shape: Shape) -> matched.Matched:
     """Does this picture sound so?"""
-    return matched.Matched(matched.sound, 1, trunk.dim)
+    return matched.Matched(matched.sound, 1, trunk.width)
 
 
 def flow(trunk: Trunk, shape: Shape) -> matched.Matched:
     """Do this picture's pixels go so?"""
-    return matched.Matched(matched.flow, 2, trunk.dim)
+    return matched.Matched(matched.flow, 2, trunk.width)
 
 
 def ego_motion(trunk: Trunk, shape: Shape) -> Asked:
     """How did the camera move between two looks?"""
-    return Asked(Went(), Together(trunk.dim, 2, sum(Went.factors), HIDDEN), Several(Went.factors))
+    return Asked(Went(), Together(trunk.width, 2, sum(Went.factors), side=FRAME), Several(Went.factors), "map")
 
 
 def painted(trunk: Trunk, shape: Shape, channels: int = 0, parts: int = 1) -> ToPixels:
