@@ -58,7 +58,7 @@ class Filtered:
         units was `kept` and the `least` score. A resumed run trains the filters again, which gives the same ones."""
         good = self._good(data)
         scores = np.zeros(len(data.rows))
-        alone = replace(budget, checkpoint=None, resume=False, seconds=None, epochs=None, on_step=None)
+        alone = replace(budget, checkpoint=None, resume=False, seconds=None, epochs=None)
         for number in range(self.filters):
             shape = shape_of(data.dataset)
             with torch.random.fork_rng(devices=[]):
