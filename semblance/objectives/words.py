@@ -123,7 +123,7 @@ class BagsOfWords(nn.Module):
         dim: int,
         *,
         kappa: float = 8.0,
-        lengths: bool = True,
+        lengths: bool = False,
     ):
         super().__init__()
         if kappa <= 0 or not vocabularies:
