@@ -146,7 +146,6 @@ def swapping_error() -> float:
         error="l1",
         normalised=False,
     ).double()
-    objective.projector.float()
     views = [{"x": torch.randn(8, 1, 28, 28).double()} for _ in range(2)]
     masks = [places(8, (7, 7), 0.5) for _ in range(2)]
     drawn, losses = masked_branches.places, []
