@@ -64,6 +64,24 @@ class Gathered(torch.autograd.Function):
         return gradients[0][ctx.place] * dist.get_world_size(), None, None  # type: ignore[attr-defined]
 
 
+class Summed(torch.autograd.Function):
+    """The sum over processes, on every one of them; each one's loss depends on it, so its gradient is a sum as well."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        """Of tensors of one shape."""
+        whole = own.clone()
+        dist.all_reduce(whole)
+        return whole
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
+        """The sum over processes."""
+        whole = gradients[0].clone()
+        dist.all_reduce(whole)
+        return whole
+
+
 class WholeBatch(TorchFunctionMode):
     """Within it batch norm in training takes its moments over all processes' items."""
 
@@ -86,16 +104,14 @@ def batch_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """`F.batch_norm` of x [n, C, ...] in training, with the moments of all processes' x."""
-    from torch.distributed.nn.functional import all_reduce  # loads remote calls with it, which one process never needs
-
     over = [0, *range(2, x.ndim)]
     shape = [1, -1, *[1] * (x.ndim - 2)]
     y = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
     count = torch.tensor(float(x.numel() // x.shape[1]), dtype=y.dtype, device=x.device)
     dist.all_reduce(count)
-    mean = all_reduce(y.sum(over)) / count
+    mean = Summed.apply(y.sum(over)) / count
     centred = y - mean.view(shape)
-    var = all_reduce(centred.square().sum(over)) / count
+    var = Summed.apply(centred.square().sum(over)) / count
     if running_mean is not None and running_var is not None:
         with torch.no_grad():
             running_mean.lerp_(mean.to(running_mean.dtype), momentum)

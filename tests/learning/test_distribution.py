@@ -13,11 +13,13 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor, nn
 
-from semblance.learning.distribution import WholeBatch, mean_gradients, share_of, together
+from semblance.learning.backprop import Backprop
+from semblance.learning.distribution import WholeBatch, processes, share_of, together
 from semblance.learning.parts import Budget, Feed, Parts
 from semblance.recipes.registry import build, own
 from semblance.space.training import train
 from semblance.testing import short, small
+from tests.learning import toy
 
 
 def steps(stage: Any) -> bool:
@@ -84,30 +86,33 @@ def one_of_two(rank: int, folder: str, names: list[str]) -> None:
         found = learned(name)
         if rank == 0:
             torch.save(found, f"{folder}/{name}.pt")
+    held, history = nine(), told()
     if rank == 0:
-        torch.save(norms(), f"{folder}/norms.pt")
-    else:
-        norms()
+        torch.save({"nine": held, "told": history}, f"{folder}/beside.pt")
     dist.destroy_process_group()
 
 
-def norms() -> dict[str, Tensor]:
-    """Nine items through batch norm: five here and four there, where there are two."""
-    layer, x = nn.BatchNorm2d(3).double(), torch.linspace(-1, 2, 9 * 3 * 4).sin().double().reshape(9, 3, 2, 2)
-    place = share_of(9) if dist.is_initialized() else slice(0, 9)
-    own = x[place].requires_grad_()
-    if dist.is_initialized():
-        with WholeBatch():
-            y = layer(own)
+def nine() -> dict[str, Tensor]:
+    """Nine items through batch norm: four here and five there, where there are two."""
+    layer, x = nn.BatchNorm2d(3).double(), torch.linspace(-9, 9, 108).sin().double().reshape(9, 3, 2, 2)
+    if processes() == 1:
+        y = layer(x)
     else:
-        y = layer(own)
+        with WholeBatch():
+            y = layer(x[share_of(9)])
     y.pow(3).sum().backward()
-    mean_gradients(layer) if dist.is_initialized() else None
-    return {"mean": layer.running_mean, "var": layer.running_var, "weight": layer.weight.grad * place_count()}
+    for parameter in layer.parameters():  # of one sum over all items: every process has a part of it
+        if processes() > 1:
+            dist.all_reduce(parameter.grad)
+    return {"mean": layer.running_mean, "var": layer.running_var, "by weight": layer.weight.grad}
 
 
-def place_count() -> int:
-    return dist.get_world_size() if dist.is_initialized() else 1
+def told() -> list[dict[str, float]]:
+    """Three epochs of a toy whose batches do not divide by two."""
+    rule, parts = Backprop(lr=0.1, epochs=3), toy.parts(dropout=0.0)
+    parts.modules().double()
+    feed = replace(toy.feed(), prepare=lambda x: x.double())
+    return list(together(rule).run(parts, feed, Budget(seed=0)))
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +129,16 @@ def test_two_processes_find_the_loss_and_the_gradients_of_one(folder: Path, name
     for key in one:
         scale = one[key].abs().max().clamp_min(1.0)
         assert (one[key] - two[key]).abs().max() <= 1e-5 * scale, key
+
+
+def test_batch_norm_takes_its_moments_over_both(folder: Path) -> None:
+    two, one = torch.load(folder / "beside.pt")["nine"], nine()
+    for key in one:
+        assert torch.allclose(one[key], two[key], rtol=1e-10, atol=1e-12), key
+
+
+def test_a_run_of_two_goes_where_a_run_of_one_goes(folder: Path) -> None:
+    two, one = torch.load(folder / "beside.pt")["told"], told()
+    assert [m["epoch"] for m in two] == [m["epoch"] for m in one] == [1.0, 2.0, 3.0]
+    assert [m["loss"] for m in two] == pytest.approx([m["loss"] for m in one], rel=1e-9)
+    assert one[-1]["loss"] < one[0]["loss"]

@@ -1,0 +1,151 @@
+"""On Ray, with a cluster of this machine: the same fit, the same table, a worker that dies, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from semblance.errors import SemblanceError
+from semblance.recipes.registry import build
+from semblance.space import cluster
+from semblance.space.fit import fit
+from semblance.space.rank import rank
+from semblance.testing import small
+
+ray = pytest.importorskip("ray")
+SETTINGS = {"epochs": 2, "batch": 8}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def here() -> Iterator[Any]:
+    """A cluster of two cores, whatever the machine has."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=200 << 20,
+        runtime_env={
+            "env_vars": {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).parent)])}
+        },
+    )
+    yield ray
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def on_two(tmp_path_factory: pytest.TempPathFactory, here: Any) -> Any:
+    said: list[str] = []
+    out = tmp_path_factory.mktemp("on") / "two.space"
+    with fit(small("images"), "simclr", out=out, on="ray", workers=2, say=said.append, **SETTINGS) as space:
+        return space.info, np.array(space.vectors()), json.loads((out / "recipe.json").read_text()), said, out
+
+
+def test_a_fit_of_two_workers_goes_where_one_process_goes(on_two: Any, tmp_path: Path) -> None:
+    info, vectors, record, _, out = on_two
+    with fit(small("images"), "simclr", out=tmp_path / "one.space", **SETTINGS) as space:
+        assert info["loss"] == pytest.approx(space.info["loss"], rel=1e-3)
+        one = np.array(space.vectors())
+    assert np.abs(vectors - one).max() < 0.02
+    assert record["trained"]["on"] == "ray" and record["trained"]["epochs"] == 2
+    epochs = [json.loads(line)["epoch"] for line in (out / "log.jsonl").read_text().splitlines()]
+    assert epochs == [1.0, 2.0]
+
+
+def test_what_is_unfinished_is_gone_when_it_is_done(on_two: Any) -> None:
+    out = on_two[-1]
+    assert not out.with_name(out.name + ".fitting").exists()
+
+
+def test_a_worker_that_dies_is_begun_anew_from_its_checkpoint(tmp_path: Path) -> None:
+    killed = threading.Event()
+
+    def kill(done: int, total: int, text: str) -> None:
+        if done < 12 or killed.is_set() or not text.startswith("simclr"):
+            return
+        killed.set()
+        for process in workers_of_ray():
+            os.kill(process, signal.SIGKILL)
+
+    said: list[str] = []
+    with fit(
+        small("images"),
+        "simclr",
+        out=tmp_path / "a.space",
+        on="ray",
+        workers=1,
+        epochs=8,
+        batch=8,
+        checkpoint_seconds=0.0,
+        progress=kill,
+        say=said.append,
+    ) as space:
+        assert space.info["epochs"] == 8 and len(space) == len(small("images"))
+    assert killed.is_set() and any("workers were lost" in line for line in said)
+
+
+def workers_of_ray() -> list[int]:
+    """Processes in which a training function of Ray runs."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if line.startswith(b"ray::") and b"RayTrainWorker" in line:
+            found.append(int(folder.name))
+    return found
+
+
+def test_a_ranking_has_the_table_of_one_machine(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"recipes": ["as-is", "icon"], "seeds": 2, "epochs": 2}
+    one, two = (rank(small("vectors"), out=tmp_path / on, on=on, **asked) for on in ("local", "ray"))
+    plain = [{k: v for k, v in row.items() if k != "seconds"} for row in one.rows]
+    assert plain == [{k: v for k, v in row.items() if k != "seconds"} for row in two.rows]
+    assert len((tmp_path / "ray" / "runs.jsonl").read_text().splitlines()) == 4
+
+
+def double(x: int) -> int:
+    if x == 3:
+        raise SemblanceError("3 is not doubled: give another")
+    return 2 * x
+
+
+def test_runs_are_answered_as_they_end_and_their_errors_come_whole() -> None:
+    assert sorted(cluster.runs_on("ray", double, [1, 2, 5])) == [(1, 2), (2, 4), (5, 10)]
+    with pytest.raises(SemblanceError, match=r"^3 is not doubled: give another$"):
+        list(cluster.runs_on("ray", double, [3]))
+
+
+@pytest.mark.parametrize(
+    ("domain", "recipe", "words"),
+    [("graph", "gcn", "at every step"), ("images", "untrained", "no gradient steps")],
+)
+def test_what_cannot_be_shared_out_says_so_before_it_starts(
+    domain: str, recipe: str, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SemblanceError, match=words):
+        fit(small(domain), recipe, out=tmp_path / "a.space", on="ray", workers=2)
+    cluster.shareable(small(domain), build(recipe), recipe, 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"on": "spark"}, "give local, ray, or ray://HOST:PORT"),
+        ({"on": "ray", "workers": 0}, "workers is 0"),
+        ({"on": "ray", "workers": 999}, "999"),
+        ({"on": "ray", "seconds": 3.0}, "several clocks"),
+    ],
+)
+def test_wrong_words_are_named(given: dict[str, Any], words: str, tmp_path: Path) -> None:
+    with pytest.raises(SemblanceError, match=words):
+        fit(small("images"), "simclr", out=tmp_path / "a.space", **given)
