@@ -43,6 +43,9 @@ def deeper_cluster(
     kept     principal components that are clustered, whitened
     turned   each turn of a picture is clustered by itself, instead of with the upright picture
     mini     pictures a round of k-means; 0: all
+
+    Uncurated pool of 4,300 pictures, 10 epochs, two seeds: linear probe 0.412, clusters alone 0.397, turns alone 0.379,
+    untrained net 0.303 (results/deeper-cluster.json).
     """
     # Paper: VGG-16 behind Sobel's filters, SGD 0.1, 256 components, 4 groups, 320,000 targets, begun from a trained RotNet.
     encoder = backbone_of(backbone, width)
