@@ -6,7 +6,6 @@ Nothing heavy is imported before a verb runs, so `semblance --help` and `semblan
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,9 +19,10 @@ from semblance.app import export as exporting
 from semblance.app import label as labelling
 from semblance.app import report as reporting
 from semblance.app import serve as serving
+from semblance.app import shards as sharding
 from semblance.app import survey as surveying
 from semblance.app import upgrade as upgrading
-from semblance.app.flags import Face, at_least, run, verb
+from semblance.app.flags import Face, at_least, key_values, run, verb
 from semblance.errors import Interrupted, SemblanceError
 from semblance.places import keep_compiled
 from semblance.recipes.registry import check_settings
@@ -44,6 +44,7 @@ exporting.add_to(app)
 reporting.add_to(app)
 surveying.add_to(app)
 serving.add_to(app)
+sharding.add_to(app)
 upgrading.add_to(app)
 labelling.add_to(app)
 
@@ -72,6 +73,8 @@ Captions = Annotated[
     str | None, typer.Option(help="Of images: the column or table of what is written of them (file_name, caption).")
 ]
 Nodes = Annotated[Path | None, typer.Option(help="Of graphs: the table of the nodes, beside a file of edges.")]
+On = Annotated[str, typer.Option("--on", help="Where: local, ray (this machine's, or RAY_ADDRESS), ray://HOST:PORT.")]
+Workers = Annotated[int | None, typer.Option("--workers", help="On Ray: how many at once.")]
 Precision = Annotated[str, typer.Option(help="auto, float32 or bfloat16.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and stop.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the recipe.")]
@@ -119,6 +122,8 @@ def fit(
     epochs: Epochs = None,
     clock: Time = None,
     precision: Precision = "auto",
+    on: On = "local",
+    workers: Workers = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the space at --out.")] = False,
     evaluate: Annotated[bool, typer.Option(help="Judge the space and print the table.")] = True,
@@ -130,7 +135,7 @@ def fit(
 
     Example: semblance fit digits --out digits.space
     """
-    chosen = _settings(settings)
+    chosen = key_values(settings)
     if data is None and again is None:
         raise SemblanceError("fit needs data: give a folder, a file or a set's name (semblance data list)")
     epochs = _epochs(epochs, chosen)
@@ -146,7 +151,8 @@ def fit(
         _dry(face, [_planned(data, recipe, {**reading, **chosen}, budget, face, seconds)])
         return
     with face.working() as progress:
-        more = {"out": out, "seconds": seconds, "resume": resume, "overwrite": overwrite}
+        more = {"out": out, "seconds": seconds, "resume": resume, "overwrite": overwrite, "workers": workers}
+        more |= {} if on == "local" else {"on": on}
         telling = {"progress": progress, "say": face.say}
         try:
             if again is not None:
@@ -266,17 +272,16 @@ def search(
     Example: semblance search digits.space --id 17 -k 8 --where "split = 'train'"
     """
     from semblance.app.vectors import read_queries
-    from semblance.space.space import load
 
-    with load(space) as opened:
+    with sharding.opened(space) as opened:
         asked = read_queries(opened, query or [], by_id, text or [])
-        opened.index.builds = False  # one question is not worth an index that takes longer than the answer
         answers = [answer.to_dict() for answer in opened.search([q for _, q in asked], k=k, where=where, recall=recall)]
     if face.as_json:
         face.answer(answers if len(answers) > 1 else answers[0])
-        return
-    for (name, _), answer in zip(asked, answers, strict=True):
-        tables.neighbours(name, answer)
+    else:
+        for (name, _), answer in zip(asked, answers, strict=True):
+            tables.neighbours(name, answer)
+    sharding.check_whole(answers)
 
 
 @verb(app)
@@ -330,6 +335,8 @@ def rank(
             help="labels, one-shot, five-shot, views, links, hyperedges or recommendation; the data's own without it."
         ),
     ] = None,
+    on: On = "local",
+    workers: Workers = None,
     resume: Annotated[bool, typer.Option(help="Go on from the runs in --out; --no-resume runs all again.")] = True,
     dry_run: DryRun = False,
 ) -> None:
@@ -338,7 +345,7 @@ def rank(
     Example: semblance rank digits -r simclr -r simsiam
     """
     chosen: dict[str, dict[str, str]] = {}
-    for key, value in _settings(settings).items():
+    for key, value in key_values(settings).items():
         name, dot, setting = key.rpartition(".")
         if not dot:
             raise SemblanceError(f"--set {key}={value} does not say of which recipe: write RECIPE.{key}={value}")
@@ -368,6 +375,8 @@ def rank(
             seeds=seeds,
             seconds=seconds,
             out=out,
+            on=on,
+            workers=workers,
             resume=resume,
             seed=face.seed or 0,
             task=task,
@@ -467,16 +476,6 @@ def print_json(found: dict[str, Any]) -> None:
     import json
 
     print(json.dumps(found, indent=1, ensure_ascii=False))
-
-
-def _settings(given: Sequence[str] | None) -> dict[str, str]:
-    chosen = {}
-    for text in given or ():
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            raise SemblanceError(f"--set {text!r} is no setting: write --set key=value")
-        chosen[key.strip().replace("-", "_") if "." not in key else key.strip()] = value.strip()
-    return chosen
 
 
 def _split(given: str | None) -> int | str | None:

@@ -33,10 +33,19 @@ LIVES = 3
 """How often a run is begun anew from its last checkpoint when workers die."""
 
 
+def elsewhere(on: str, workers: int | None) -> bool:
+    """Whether Ray is asked for; raises where the two do not go together."""
+    if on not in ("local", "ray") and not on.startswith("ray://"):
+        raise SemblanceError(f"on is {on!r}: give local, ray, or ray://HOST:PORT")
+    if workers is not None and workers < 1:
+        raise SemblanceError(f"workers is {workers}: give 1 or more")
+    if on == "local" and workers not in (None, 1):
+        raise SemblanceError(f"workers is {workers} where one process works: give --on ray as well")
+    return on != "local"
+
+
 def joined(on: str) -> Any:
     """The module `ray`, connected to the cluster of this name."""
-    if on != "ray" and not on.startswith("ray://"):
-        raise SemblanceError(f"on is {on!r}: give local, ray, or ray://HOST:PORT")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
@@ -67,8 +76,6 @@ def _package() -> Path:
 
 def shareable(dataset: Loaded, recipe: Recipe, name: str, workers: int) -> None:
     """Raises where several workers would all do the same."""
-    if workers < 1:
-        raise SemblanceError(f"workers is {workers}: give 1 or more")
     if workers == 1:
         return
     if isinstance(dataset, RelationalDataset) and dataset.whole:
@@ -160,8 +167,6 @@ def runs_on(
     ray = joined(on)
     cores = int(ray.cluster_resources().get("CPU", 1))
     at_once = min(workers or cores, cores)
-    if at_once < 1:
-        raise SemblanceError(f"workers is {workers}: give 1 or more")
     held = ray.put(run)
     task = ray.remote(num_cpus=max(1, cores // at_once), max_retries=LIVES)(_run)
     waiting: list[Any] = list(jobs)

@@ -31,7 +31,7 @@ from semblance.memory.store import Store
 from semblance.recipes.registry import package_of, stored_name
 from semblance.space.card import write_card
 from semblance.space.choose import choose, ignored, suits
-from semblance.space.cluster import fit_on
+from semblance.space.cluster import elsewhere, fit_on
 from semblance.space.columns import attributes_of, label_kind
 from semblance.space.model import Model
 from semblance.space.progress import watched
@@ -88,6 +88,7 @@ def fit(
     """
     started = time.monotonic()
     say = say or (lambda line: None)
+    away = elsewhere(on, workers)
     keep_pages()
     if isinstance(recipe, Model) and size is None and recipe.shape.domain == "images":
         size = recipe.shape.item[1], recipe.shape.item[2]  # as its queries will be read, not scaled twice
@@ -146,7 +147,7 @@ def fit(
                 "resume": resume,
                 "signature": record["hash"],
             }
-            if on == "local":
+            if not away:
                 model = train(dataset, chosen, checkpoints=fitting, **training)
             else:
                 model = fit_on(on, workers, dataset, chosen, folder=fitting, **training)
@@ -158,7 +159,7 @@ def fit(
         "device": model.device,
         "precision": model.precision,
         "seconds": round(time.monotonic() - started, 2),
-        **({} if on == "local" else {"on": on}),
+        **({"on": on} if away else {}),
     }
     _commit(target, dataset, model, record, progress)
     shutil.copyfile(fitting / "log.jsonl", target / "log.jsonl")

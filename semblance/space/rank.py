@@ -23,7 +23,7 @@ from semblance.data.relational import Loaded
 from semblance.errors import Interrupted, SemblanceError
 from semblance.learning.devices import keep_pages
 from semblance.space.choose import candidates, choose, ignored
-from semblance.space.cluster import runs_on
+from semblance.space.cluster import elsewhere, runs_on
 from semblance.space.fit import Progress
 from semblance.space.plan import plan
 from semblance.space.progress import watched
@@ -129,6 +129,7 @@ def rank(
     once there (default: one a core). Says the expected total first; finished runs in `out`
     (default NAME.rank) are not run again unless `resume` is False."""
     say = say or (lambda line: None)
+    away = elsewhere(on, workers)
     if seeds < 1:
         raise SemblanceError(f"seeds is {seeds}: give one seed or more")
     keep_pages()
@@ -156,13 +157,13 @@ def rank(
     say(_expected(dataset, todo, budget, seconds, device, precision, given))
     budgeted: dict[str, Any] = {"epochs": budget, "seconds": seconds, "device": device, "precision": precision}
     one = partial(_run, asked, chosen, given, budgeted, key_of)
-    ended = _here(one, todo, progress) if on == "local" else runs_on(on, one, todo, workers)
+    ended = runs_on(on, one, todo, workers) if away else _here(one, todo, progress)
     try:
         for job, line in ended:
             with log.open("a") as file:
                 file.write(json.dumps(line) + "\n")
             done[str(line["key"])] = line
-            if progress is not None and on != "local":
+            if progress is not None and away:
                 progress(sum(key_of(*each) in done for each in todo), len(todo), "{}, seed {}".format(*job))
     except (Interrupted, KeyboardInterrupt) as stopped:
         during = f" {stopped.args[0]}" if isinstance(stopped, Interrupted) else ""
