@@ -2,7 +2,8 @@
 length tells how many clusters there are.
 
 Synthetic: 5 random subspaces of 4 dimensions in R^64, 200 unit points in each, noise 0.05. scikit-learn's digits: 64 pixels
-of length 1, 300 steps of 1,500 scans. Feature and cluster head of 32 numbers, hidden layer of 256.
+of length 1, 300 steps of 1,500 scans. Feature and cluster head of 32 numbers, hidden layers of 256. The warm-up of 200
+steps was chosen on seed 100: accuracy on digits is 0.763 after 20 steps of it, 0.763 after 100 and 0.787 after 200.
 """
 
 from __future__ import annotations
@@ -41,6 +42,13 @@ STEPS, POINTS, BATCH = 300, 200, 1500
         "(c) rate of hard parts against the mean of the parts' own": at_most(1e-6),
     },
     seeds=(0, 1, 2),
+    calibrated={
+        "(b) accuracy on digits above k-means with 10 restarts": {
+            "catalogue": "some hundred steps of warm-up (untested)",
+            "used": "200 of the 300 steps; threshold as it stands",
+            "why": "seed 100: accuracy 0.763 after 20 or 100 steps of warm-up, 0.787 after 200",
+        }
+    },
     broken="parts are dealt out at random instead of by the affinity",
     files=("objectives/coding_rate.py", "analysis/coding.py", "recipes/coding_rate.py"),
     minutes=4.0,
@@ -54,6 +62,9 @@ def cpp_rate_reduction(run: Run) -> None:
     found = groups(affinity, 5)
     run.report("(a) accuracy on subspaces", accuracy(found, y))
     run.report("(a) number of clusters by least coding length, 2 to 10", number(bits(features, affinity, range(2, 11))))
+    run.baseline(
+        "number of clusters, coding length of the points as they came", number(bits(z, affinity, range(2, 11)))
+    )
     alike = y[:, None] == y
     run.report("(a) mean |cosine| of items of different clusters", float(np.abs(features @ features.T)[~alike].mean()))
     run.report("(a) least effective rank of a cluster", min(float(effective_rank(features[y == k])) for k in range(5)))

@@ -37,7 +37,7 @@ def cpp(
     temperature: float = 0.175,
     weight: float = 0.05,
     rounds: int = 5,
-    warm: int = 100,
+    warm: int = 200,
     standardise: bool = False,
     batch: int = 1500,
     lr: float = 3e-3,
