@@ -38,6 +38,7 @@ PAGES = {
     "geometry.md": "What a network holds",
     "filtered-search.md": "Filtered search, changing spaces",
     "align.md": "Two spaces, one query",
+    "scale.md": "From one machine to many",
     "compare.md": "Compare: what two models share",
     "explain.md": "Explain: why two things are near",
     "explorer.md": "The explorer",

@@ -24,6 +24,7 @@ __getattr__, __dir__, __all__ = lazy(
         "compare": "space.compare",
         "explain": "space.explain",
         "align": "space.align",
+        "shards": "space.shards",
         "wrap": "space.wrap",
         "report": "space.methods",
         "survey": "recipes.pretext_survey",

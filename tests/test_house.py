@@ -64,6 +64,7 @@ def test_the_public_list_is_what_can_be_imported():
             "rank",
             "compare",
             "align",
+            "shards",
             "explain",
             "wrap",
             "report",

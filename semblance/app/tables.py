@@ -61,11 +61,18 @@ def ranking(rows: Sequence[Mapping[str, Any]], tests: Sequence[Mapping[str, Any]
 def neighbours(query: str, answer: Mapping[str, Any]) -> None:
     """The answer to one query: ids with distances and attributes."""
     columns = list(dict.fromkeys(name for found in answer["results"] for name in found["attributes"]))
+    shards = ["space"] if any("space" in found for found in answer["results"]) else []
     rows = [
-        [found["id"], number(found["distance"], 4), *(found["attributes"].get(name) for name in columns)]
+        [
+            found["id"],
+            number(found["distance"], 4),
+            *(found[name] for name in shards),
+            *(found["attributes"].get(name) for name in columns),
+        ]
         for found in answer["results"]
     ]
-    show(f"{query}: {answer['plan']}, {answer['matches']:,} match", ["id", "distance", *columns], rows, right=(1,))
+    title = f"{query}: {answer['plan']}, {answer['matches']:,} match"
+    show(title, ["id", "distance", *shards, *columns], rows, right=(1,))
 
 
 def votes(title: str, decision: Any) -> None:

@@ -62,7 +62,7 @@ def read_queries(space: Any, given: Sequence[str], by_id: bool, texts: Sequence[
             "a search needs a query: give a file, an id (--id) or, of texts, words of your own (--text)"
         )
     if by_id:
-        known = set(space.ids)
+        known = set(getattr(space, "ids", given))  # shards say themselves what none of them holds
         for name in given:
             if name not in known:
                 raise unknown("item", name, known)

@@ -29,7 +29,7 @@ masks.py           attributes in memory, and the rows for which a condition is t
 model_file.py      tensors and what they are, in one safetensors file named by the hash of its content
 reading.py         what can be asked of a space, of its newest version or of an older one
 segments.py        float32 vectors in append-only files, whose named length is the truth
-sharded.py         several indexes that answer as one
+shards.py          several memories that answer as one: asked at once, merged, split, and who is lost is named
 side_by_side.py    several runs of a small network as one
 store.py           a SPACE folder, of which `space.db` is the truth and which changes by one commit at a time
 translate.py       two stores of vectors brought into one space: by anchors, by a turn, by a learned map
@@ -67,7 +67,7 @@ __getattr__, __dir__, __all__ = lazy(
         "VoteMemory": "classifier",
         "Decision": "decision",
         "agreed": "decision",
-        "Sharded": "sharded",
+        "Sharded": "shards",
         "usefulness": "usefulness",
         "prune": "usefulness",
         "soften": "usefulness",

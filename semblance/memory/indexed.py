@@ -24,7 +24,7 @@ from semblance.errors import Failed, SemblanceError
 from semblance.geometry.spaces import space_named
 from semblance.memory.atomic import can_write
 from semblance.memory.conditions import Condition, columns_of
-from semblance.memory.exact import checked_queries, scan
+from semblance.memory.exact import SPARE, checked_queries, scan
 from semblance.memory.fused import files
 from semblance.memory.fused.part import Part
 from semblance.memory.fused.together import Tail, search
@@ -37,6 +37,8 @@ FIRST = 8_192
 """Rows that no part holds before a part is built; later, an eighth of those that parts hold."""
 KEPT = 256
 """Conditions that are kept as they were read."""
+ROUNDING = 2e-6
+"""What a score in float32 may be wrong by, of a query of length 1."""
 INDEXED = ("cosine", "euclidean")
 log = logging.getLogger(__name__)
 
@@ -87,14 +89,32 @@ class Indexed:
             self._build_aside(view)
         if not seen.parts:
             return _scanned(view, asked, k, where)
-        flat = geometry.name == "euclidean"
-        found = search(list(zip(seen.parts, seen.alive, strict=True)), seen.tail, asked, k, condition, recall, flat)
+        flat, exact = geometry.name == "euclidean", recall == 1
+        count = k + SPARE if exact else k
+        found = search(list(zip(seen.parts, seen.alive, strict=True)), seen.tail, asked, count, condition, recall, flat)
         positions = [seen.at[line[line >= 0] - seen.least] for line in found.keys]
+        if exact:
+            again = self._measured(view, asked, k, where, positions, found.scores)
+            return Near([p[0] for p, _ in again], [d[0] for _, d in again], found.matches, found.recall, found.plan)
         near = []
         for line, rows in zip(found.scores, positions, strict=True):
             score = line[: len(rows)]
             near.append(np.sqrt(-2 * score) if flat else np.clip(1 - score, 0, 2))
         return Near(positions, near, found.matches, found.recall, found.plan)
+
+    def _measured(
+        self, view: View, asked: Floats, k: int, where: str | None, positions: list[Ints], scores: Floats
+    ) -> list[tuple[Ints, Floats]]:
+        """The best by score measured again as a scan does, so that no bit of an exact answer depends on what is indexed.
+        Where the last of them scores hardly less than the k-th, others might have come in: then all are scanned."""
+        close = np.zeros(len(asked), np.bool_)
+        if scores.shape[1] == k + SPARE:  # where there are fewer, they are all that match
+            close = scores[:, k - 1] - scores[:, -1] <= ROUNDING * np.maximum(1, (asked * asked).sum(1))
+        every = view.rows_where(where) if close.any() else None
+        return [
+            scan(view.source, every if unclear else np.sort(rows), one, k, str(view.record.manifest["geometry"]))
+            for rows, one, unclear in zip(positions, asked, close, strict=True)
+        ]
 
     def matches_itself(self, view: View, position: int, where: str | None) -> bool:
         """Whether the item at this position is one for which the condition is true."""

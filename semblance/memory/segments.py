@@ -6,15 +6,17 @@ sequence of all rows of all segments; removed items leave slots that nobody poin
 A file that is shorter than its named length, or gone, takes only its own rows along: whoever asks for one of those is
 told the file and what to do, and all others stay readable.
 
-Vectors are mapped, never read as a whole: searching, changing and compacting a space take memory for some seven blocks of
-`BLOCK` rows and for the rows and ids of its items (tests/memory/test_memory_bound.py holds 400 MB of vectors to 256 MB).
-The pages of the maps belong to the operating system, which takes them back when it needs them.
+Vectors are mapped (or read, where a file may vanish meanwhile: `Unmapped`), never held as a whole: searching, changing
+and compacting a space take memory for some seven blocks of `BLOCK` rows and for the rows and ids of its items
+(tests/memory/test_memory_bound.py holds 400 MB of vectors to 256 MB). The pages of the maps belong to the operating
+system, which takes them back when it needs them.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +31,8 @@ SEGMENT_BYTES = 256 << 20
 """Where a segment ends and the next begins: large enough to map few files, small enough to move one."""
 BLOCK = 8192
 """Rows that are brought into memory at a time."""
+NEAR = 16
+"""Rows this near to each other are read in one piece."""
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -134,6 +138,55 @@ def mapped(
             part = np.memmap(path, np.float32, mode="r", shape=(rows, dim)) if rows else np.empty((0, dim), np.float32)
         parts.append(part)
     return parts, short
+
+
+class Unmapped:
+    """The rows of one segment, read from its file when they are asked for. A map ends the process (SIGBUS) when its file
+    shrinks or its disk goes away; this raises Failed."""
+
+    def __init__(self, path: Path, rows: int, dim: int):
+        self.path, self.rows, self.dim = path, rows, dim
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __getitem__(self, rows: slice | Ints) -> Floats:
+        """A slice or positions [n] -> [n, dim]."""
+        try:
+            return self._read(rows)
+        except OSError as error:
+            raise Failed(
+                f"{self.path}: cannot be read ({error.strerror or error}): bring it back from a copy"
+            ) from error
+
+    def _read(self, rows: slice | Ints) -> Floats:
+        with open(self.path, "rb", buffering=0) as file:
+            if isinstance(rows, slice):
+                first, stop, _ = rows.indices(self.rows)
+                return self._stretch(file, first, stop)
+            if not len(rows):
+                return np.empty((0, self.dim), np.float32)
+            # Ascending, in stretches: what lies between two rows that are near each other is read with them.
+            order = np.argsort(rows, kind="stable")
+            sorted_rows = rows[order]
+            ends = np.flatnonzero(np.diff(sorted_rows) > NEAR) + 1
+            out = np.empty((len(rows), self.dim), np.float32)
+            for some in np.split(np.arange(len(rows)), ends):
+                first, last = int(sorted_rows[some[0]]), int(sorted_rows[some[-1]])
+                out[order[some]] = self._stretch(file, first, last + 1)[sorted_rows[some] - first]
+            return out
+
+    def _stretch(self, file: FileIO, first: int, stop: int) -> Floats:
+        out = np.empty((max(0, stop - first), self.dim), np.float32)
+        left = memoryview(out.data).cast("B") if out.size else memoryview(b"")
+        file.seek(first * 4 * self.dim)
+        while left:
+            got = file.readinto(left)
+            if not got:
+                short = Short(self.path, self.rows, os.fstat(file.fileno()).st_size)
+                raise Failed(short.explain(self.rows - (short.bytes or 0) // (4 * self.dim), self.dim))
+            left = left[got:]
+        return out
 
 
 def checked(block: object, dim: int, start: int) -> Floats:

@@ -10,6 +10,7 @@ explain.py     which parts of two items make them near
 embedder.py    a recipe as a scikit-learn estimator
 export.py      a space's items or its model as files that other programs read
 fit.py         data in, a searchable space out
+joined.py      what several shards found, as the answer of one space
 label.py       the neighbours' votes for an item, and labels that are corrected
 methods.py     what is done with a whole space by name: a report on it, an index over its items
 model.py       a trained network with what it takes to feed it
@@ -20,6 +21,8 @@ progress.py    a bar where a person looks on: a terminal, a notebook
 rank.py        which published method suits this data
 selections.py  sets of items with a name, kept beside a space
 sides.py       what a comparison may have on a side, and its layers by name
+shard_file.py  which spaces are shards of one, what made them, and one space made into several
+shards.py      spaces that answer a search as one, and say who is lost
 show.py        spaces, answers, evaluations and rankings as notebooks show them
 space.py       a folder of embeddings that is searched, added to and judged
 tables.py      a space as an Arrow table or a data frame
@@ -50,6 +53,9 @@ __getattr__, __dir__, __all__ = lazy(
         "explain": "explain",
         "align": "align",
         "Aligned": "aligned",
+        "shards": "shards",
+        "Shards": "shards",
+        "split": "shard_file",
         "Ranking": "rank",
         "train": "training",
     },

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -73,7 +73,7 @@ class Results:
 
     _thumbnail = None  # how a notebook gets at the pictures; no field, since an answer outlives its space
 
-    def with_pictures(self, thumbnail: Callable[[str], bytes | None]) -> Results:
+    def with_pictures(self, thumbnail: Callable[[str], bytes | None]) -> Self:
         """The same; a notebook shows the items' pictures with it."""
         object.__setattr__(self, "_thumbnail", thumbnail)
         return self
@@ -187,18 +187,7 @@ class Space:
         condition over attributes. recall: the share of the true nearest that an answer holds on average at least; 1
         measures every item. A k above the number of matches returns all of them.
         """
-        if k < 1:
-            raise SemblanceError(f"k is {k}: ask for one neighbour or more")
-        checked_recall(recall)
-        if (query is None) == (text is None):
-            raise SemblanceError("a search is for a query or for a text of your own (text=), one of the two: give it")
-        if text is not None:
-            query = self.read_words([text] if isinstance(text, str) else list(text))
-            query = query[0] if isinstance(text, str) else query
-        several = isinstance(query, list | tuple) or (
-            isinstance(query, np.ndarray) and query.ndim == 2 and query.dtype.kind == "f"
-        )
-        queries = list(query) if several else [query]
+        queries, several = asked(query, k, recall, text, self.read_words)
         self.store.refresh()
         answers = self.store.reading(lambda view: self._search(view, queries, k, where, recall))
         if self.manifest["domain"] == "images":
@@ -223,7 +212,8 @@ class Space:
             others = (positions != item) if item is not None else np.ones(len(positions), bool)
             keep, far = positions[others][:k], distances[others][:k]
             itself = item is not None and self.index.matches_itself(view, item, where)
-            attributes = view.attributes(rows=keep).to_pylist()
+            table = view.attributes(rows=keep)
+            attributes = table.to_pylist() if table.num_columns else [{} for _ in keep]
             results = [
                 {"id": name, "distance": float(distance), "attributes": attribute}
                 for name, distance, attribute in zip(view.ids(keep), far, attributes, strict=True)
@@ -584,6 +574,28 @@ class Space:
         return [id for id in kept.ids(name) if id in there]
 
 
+def asked(
+    query: Any, k: int, recall: float, text: str | Sequence[str] | None, read_words: Callable[[list[str]], np.ndarray]
+) -> tuple[list[Any], bool]:
+    """The queries of a search as a list, and whether several answers are wanted; an error for what cannot be asked."""
+    if k < 1:
+        raise SemblanceError(f"k is {k}: ask for one neighbour or more")
+    checked_recall(recall)
+    if (query is None) == (text is None):
+        raise SemblanceError("a search is for a query or for a text of your own (text=), one of the two: give it")
+    if text is not None:
+        query = read_words([text] if isinstance(text, str) else list(text))
+        query = query[0] if isinstance(text, str) else query
+    several = isinstance(query, list | tuple) or (
+        isinstance(query, np.ndarray) and query.ndim == 2 and query.dtype.kind == "f"
+    )
+    return list(query) if several else [query], several
+
+
 def load(path: str | Path, module: nn.Module | Model | None = None) -> Space:
     """Open a space; `module`, or `sb.wrap(module, transform)`, is needed only where it was made from a module of yours."""
+    if (Path(path) / "shards.json").is_file():
+        raise SemblanceError(
+            f"{path}: names several spaces: search them by sb.shards or `semblance search`, or open one"
+        )
     return Space(path, module)

@@ -15,7 +15,7 @@ from semblance.contracts import Index
 from semblance.errors import SemblanceError
 from semblance.memory.classifier import VoteMemory
 from semblance.memory.exact import Exact
-from semblance.memory.sharded import Sharded
+from semblance.memory.shards import Sharded
 from semblance.memory.usefulness import prune, soften, usefulness
 
 DIM = 6
