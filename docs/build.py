@@ -32,6 +32,7 @@ PAGES = {
     "change-one-thing.md": "Change one thing",
     "write-one-thing.md": "Write one thing",
     "which-recipe.md": "Which recipe for my data",
+    "learning.md": "Ways of learning, and what they need",
     "graphs.md": "Graphs, hypergraphs, complexes",
     "text.md": "Text",
     "pretexts.md": "Pretexts: tasks that pictures set themselves",

@@ -3,8 +3,8 @@
     python bench/objectives/ranks.py [--out DIR] [SET ...]      finished runs are kept in DIR and not run again
 
 Writes bench/results/learning_ranks.json and docs/learning-ranks.svg. The budget is time, views and sampling included:
-epochs would not compare, since a method's epoch is from 3,000 to 48,000 pictures. A method's settings are its recipe's,
-its net the small one (mae: a transformer on patches). docs/learning.md reads the tables.
+epochs would not compare, since a picture costs rotnet four passes and mae a quarter of one. A method's settings are its
+recipe's, its net the small one (mae: a transformer on patches). docs/learning.md reads the tables.
 """
 
 from __future__ import annotations

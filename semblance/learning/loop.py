@@ -154,7 +154,8 @@ def train(rule: Stepping, parts: Parts, feed: Feed, budget: Budget) -> Iterator[
             epoch_metrics = {name: value / max(place.step, 1) for name, value in place.sums.items()}
             # Where an epoch is one step, looking would cost as much as learning.
             if len(order) > 1 or place.epoch % SELDOM == 0 or place.epoch + 1 == epochs:
-                epoch_metrics |= watch(parts.network, feed.batch(order[0][:WATCHED], budget.seed, place.epoch, 0))
+                seen = feed.batch(order[0][:WATCHED], budget.seed, place.epoch, 0)
+                epoch_metrics |= watch(parts.network, seen, parts.objective)
             if best is not None:
                 epoch_metrics |= measured(parts, asked)
                 best.offer(parts.modules(), epoch_metrics, place.epoch)

@@ -4,20 +4,26 @@ spread           mean over coordinates of std(z / |z|), times sqrt(d): 1 when di
 effective rank   exp(entropy of the normalised singular values of centred z / |z|), from 1 to d   (Roy & Vetterli 2007)
 alignment        mean |z1 - z2|^2 of two views of an item, directions; uniformity: log mean exp(-2 |z_i - z_j|^2), where
                  the batch has views                                       (Wang & Isola 2020, arXiv:2005.10242)
+projected        spread and effective rank of what branches compare, behind their projector: there they collapse first, and
+                 an encoder before it may look well for long
 agreement        share of items whose nearest neighbour in the batch has their label, where there are labels
 """
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semblance.contracts import Batch
 from semblance.learning.parts import Network
+from semblance.objectives.branches import Branches, cross_correlation, variance_covariance
 
 COLLAPSED_SPREAD = 0.05
+COLLAPSED_PROJECTION = 0.1  # SimSiam without stop-gradient 0.03, with it never below 0.77
 COLLAPSED_RANK = 1.5
+
+BY_COORDINATES = (cross_correlation, variance_covariance)  # keep these up themselves, wherever their mean lies
 
 
 def spread(z: Tensor) -> dict[str, float]:
@@ -32,12 +38,16 @@ def spread(z: Tensor) -> dict[str, float]:
     }
 
 
-def watch(network: Network, batch: Batch) -> dict[str, float]:
-    """What a batch's embeddings say in eval mode; leaves the network in training mode."""
+def watch(network: Network, batch: Batch, objective: nn.Module | None = None) -> dict[str, float]:
+    """What a batch's embeddings say in eval mode; leaves the network, and the objective, in training mode."""
     network.eval()
     with torch.no_grad():
         z = network.embed(batch)
         measured = spread(z)
+        if isinstance(objective, Branches) and objective.compare not in BY_COORDINATES:
+            projected = spread(objective.projector.eval()(z))
+            objective.projector.train()
+            measured |= {f"projected_{name}": value for name, value in projected.items()}
         views = batch.get("views", ())
         if len(views) > 1 and views[0].keys() == {"x"} == views[1].keys():
             measured |= of_views(z, network.embed(views[1]))
@@ -76,6 +86,13 @@ def warning(metrics: dict[str, float]) -> str | None:
             f"collapse: embeddings point in nearly one direction (spread {metrics['spread']:.3f}, effective rank "
             f"{rank:.1f}); usual remedies: a lower learning rate, stop-gradient and predictor kept, "
             "or an objective with negatives (simclr)"
+        )
+    projected, lines = metrics.get("projected_spread", 1.0), metrics.get("projected_effective_rank", float("inf"))
+    if projected < COLLAPSED_PROJECTION or lines < COLLAPSED_RANK:
+        return (
+            f"collapse: all that the branches compare is nearly one (behind the projector spread {projected:.3f}, "
+            f"effective rank {lines:.1f}); usual remedies: stop-gradient and predictor kept, a lower learning rate, or an "
+            "objective that keeps coordinates apart (vicreg)"
         )
     # Two classes that are told apart lie on a line rightly, so labels that agree excuse it.
     if rank < COLLAPSED_RANK and metrics.get("agreement", 0.0) < 0.8:

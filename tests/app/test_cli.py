@@ -408,7 +408,7 @@ def test_every_verb_has_the_global_flags_and_an_example(capsys, verb):
 
 
 def test_the_installed_command_answers():
-    done = subprocess.run([sys.executable, "-m", "semblance.app.cli", "--version"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "semblance", "--version"], capture_output=True, text=True)
     assert done.returncode == 0 and re.fullmatch(r"semblance \d+\.\d+\.\d+\n", done.stdout)
     piped = subprocess.run(
         f"{sys.executable} -m semblance.app.cli recipes | head -1", shell=True, capture_output=True, text=True

@@ -5,6 +5,7 @@ import torch
 
 from semblance.learning.parts import Network
 from semblance.learning.watch import agreement, of_views, spread, warning, watch
+from semblance.objectives.branches import Branches, variance_covariance
 
 
 def test_uniform_directions_have_spread_one_and_full_rank() -> None:
@@ -68,3 +69,45 @@ def test_a_batch_is_watched_for_what_it_has() -> None:
     assert network.training
     several = watch(network, {"x": x, "labels": torch.ones(12, 3, dtype=torch.bool)})
     assert set(several) == {"spread", "effective_rank"}
+
+
+def test_branches_are_watched_where_they_compare() -> None:
+    x = torch.randn(40, 8, generator=torch.Generator().manual_seed(0))
+    one_direction = torch.nn.Linear(8, 6)
+    torch.nn.init.zeros_(one_direction.weight)
+    network, batch = Network(AsItIs()), {"x": x, "views": [{"x": x}, {"x": x}]}
+    collapsed = watch(network, batch, Branches(one_direction))
+    assert collapsed["spread"] > 0.8 and collapsed["projected_spread"] < 1e-6
+    assert "branches compare is nearly one" in str(warning(collapsed)) and "stop-gradient" in str(warning(collapsed))
+    healthy = watch(network, batch, Branches(torch.nn.Linear(8, 6)))
+    assert warning(healthy) is None
+    for other in (torch.nn.Linear(8, 6), Branches(one_direction, compare=variance_covariance)):
+        assert "projected_spread" not in watch(network, batch, other)
+
+
+def test_a_run_without_stop_gradient_collapses_and_is_told_and_one_with_it_is_not() -> None:
+    """Linear encoder, no batch norm to hold the coordinates up: both branches fall to one point."""
+    told = {}
+    for stop in (False, True):
+        torch.manual_seed(0)
+        network = Network(Straight())
+        objective = Branches(torch.nn.Linear(8, 8), torch.nn.Linear(8, 8), stop_gradient=stop)
+        rule = torch.optim.Adam([*network.parameters(), *objective.parameters()], 0.02)
+        x = torch.randn(64, 8)
+        for _ in range(150):
+            views = [{"x": x + 0.3 * torch.randn(64, 8)} for _ in range(2)]
+            loss, _ = objective(network, {"views": views})
+            rule.zero_grad()
+            loss.backward()
+            rule.step()
+        told[stop] = warning(watch(network, {"x": x, "views": views}, objective))
+    assert told[False] is not None and told[True] is None
+
+
+class Straight(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.map = torch.nn.Linear(8, 8)
+
+    def embed(self, batch):
+        return self.map(batch["x"])
