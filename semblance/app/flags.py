@@ -86,6 +86,17 @@ class Face:
         print(json.dumps(plain(objects if several else objects[0]), indent=1, ensure_ascii=False, allow_nan=False))
 
 
+def key_values(given: Sequence[str] | None) -> dict[str, str]:
+    """What `--set key=value` says, time after time."""
+    chosen = {}
+    for text in given or ():
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise SemblanceError(f"--set {text!r} is no setting: write --set key=value")
+        chosen[key.strip().replace("-", "_") if "." not in key else key.strip()] = value.strip()
+    return chosen
+
+
 def verb(app: typer.Typer, name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a function as a verb: its first argument becomes the Face made of the global flags, the rest are its own."""
 

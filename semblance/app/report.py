@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from semblance.app import tables
-from semblance.app.flags import Face, verb
+from semblance.app.flags import Face, key_values, verb
 from semblance.errors import SemblanceError
 
 
@@ -21,11 +21,15 @@ def report(
     face: Face,
     space: Annotated[Path, typer.Argument(help="The folder of a space.", metavar="SPACE")],
     name: Annotated[str | None, typer.Argument(help="Which report; without it they are listed.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the report.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write it as one HTML file, too.")] = None,
 ) -> None:
     """What an analysis finds in a space: its verdict, and its numbers.
 
     Example: semblance report digits.space memory -o memory.html
+    Example: semblance report animals.space zero-shot --set table=animals.csv
     """
     from semblance.space import methods
     from semblance.space.space import load
@@ -42,7 +46,7 @@ def report(
             f"there is no folder {out.parent} to write {out.name} into: make it, or name another --out"
         )
     with load(space) as opened:
-        found = methods.report(opened, name)
+        found = methods.report(opened, name, **methods.read_settings(name, key_values(settings)))
     if out is not None:
         found.save(out)
     table = found.table()

@@ -33,6 +33,7 @@ masks.py             which tokens of a picture are hidden, and which are seen
 mined.py             a triplet loss over what a rule finds among the embeddings of a batch
 mixture.py           the losses of several experts, weighed by how much each counts for a unit
 montage.py           patches of all pictures of a batch, shuffled and put together as pictures
+nested.py            a prefix of an embedding has a head and codes of its own
 neighbours.py        who is near whom in the data
 pairwise.py          links under a learned score of pairs, those asked about being out of sight
 multi_similarity.py  an item's likes and unlikes, each weighed by how far it is from where it should be
@@ -48,10 +49,12 @@ reassigned.py        clusters of the network's own features, renewed every few e
 regress.py           squared error of predicted numbers
 set_links.py         sets that met shall score higher, at the moment when they did, than sets that did not
 sphere.py            a classifier whose classes are directions, trained in order to be thrown away
+spread.py            no item is to be too near to another
 streamed.py          contrast of many rows, without a matrix of rows by candidates
 summaries.py         a node goes with what sums up its graph, one of shuffled features does not
 targets.py           fixed points that features are to meet, each owned by one item
 teachers.py          views ask, and other networks' answers to other views are the targets
+token_teachers.py    a slow copy says what class token and hidden patches should have been
 triplets.py          an anchor is to be nearer to its like than to its unlike
 walk_contrast.py     a node shall find those that it meets on walks
 turned.py            the identity, whose gradient points the other way
@@ -102,6 +105,8 @@ __getattr__, __dir__, __all__ = lazy(
         "Compatible": "compatible",
         "ConstrainedClusters": "constrained",
         "Teachers": "teachers",
+        "TokenTeachers": "token_teachers",
+        "Nested": "nested",
         "MaskedBranches": "masked_branches",
         "BagsOfWords": "words",
         "Vocabulary": "words",

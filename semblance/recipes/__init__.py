@@ -82,12 +82,14 @@ targets.py       points that features are to meet: noise-as-targets
 teachers.py      a view asks, slow copies or balanced codes answer: moco, tribyol, swav, dino, vicreg, barlow-twins
 texts.py         one encoder reads every text: sentence-bert, simcse
 theory.py        recipes without data: a report computed from an equation
+token_teachers.py  a copy that sees whole pictures says what tokens should be: franca
 translation.py   codes relative to training items, so that fits can be compared: relative; vec2vec as a report
 triplets.py      embeddings in which like is nearer than unlike
 untrained.py     a network as it was drawn: what training has to beat
 uses.py          what each method reads of a graph beside its edges
 windows.py       embeddings as they are, found again within a window of an attribute
 words.py         visual words of a picture, told from parts of it: obow
+zero_shot.py     classes known by description alone, as a report: zero-shot-survey
 """
 
 from semblance.lazy import lazy

@@ -1,12 +1,14 @@
 """What is done with a whole space by name: a report on it, an index over its items. Other packages offer more of both.
 
 report(space, "memory").save("memory.html")
+report(space, "zero-shot", table="animals.csv")
 index(space, "exact").search(queries, 5, where="year >= 2020")
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -50,7 +52,74 @@ def collapse(space: Space) -> Report:
     return found
 
 
-OURS: dict[str, Callable[..., Report]] = {"memory": memory, "collapse": collapse}
+def zero_shot(
+    space: Space,
+    table: str = "",
+    unseen: str = "",
+    models: str = "all",
+    setting: str = "zero-shot",
+    direction: str = "",
+    neighbours: str = "nearest",
+    transductive: str = "none",
+    seed: int = 0,
+) -> Report:
+    """How well classes are answered of which only a table tells (CSV or Parquet, a row for each): learned from the labelled
+    items of split `train`, asked of those of split `test`. Lists are parted by commas, `all` is every model or setting."""
+    from semblance.analysis.zero_shot import zero_shot as asked
+    from semblance.analysis.zero_shot_settings import SETTINGS
+    from semblance.data.class_tables import class_table
+
+    if not table:
+        raise SemblanceError("the report 'zero-shot' needs a table with a row for each class: --set table=FILE.csv")
+    known, (train, test) = class_table(table), _labelled(space, "zero-shot")
+    found: Report = asked(
+        (train[0], train[1].tolist()),
+        (test[0], test[1].tolist()),
+        known,
+        unseen=_listed(unseen) if unseen else None,
+        models="all" if models == "all" else _listed(models),
+        settings=list(SETTINGS) if setting == "all" else _listed(setting),
+        directions=_listed(direction),
+        neighbours=_listed(neighbours),
+        transductive=_listed(transductive),
+        seed=seed,
+    )
+    return found
+
+
+def _labelled(space: Space, name: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Vectors with the words of their labels, of the splits train and test."""
+    table = space.attributes()
+    if not {"split", "label"} <= set(table.column_names):
+        raise SemblanceError(f"the report {name!r} needs the columns split and label: fit the space on labelled data")
+    split, label = (np.array(table.column(column).to_pylist(), object) for column in ("split", "label"))
+    known = np.array([value is not None for value in label])
+    rows = [np.flatnonzero((split == part) & known) for part in ("train", "test")]
+    return [(space.vectors[part], np.array([str(value) for value in label[part]])) for part in rows]
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def by_prefix(space: Space, numbers: str = "", k: int = 20) -> Report:
+    """What the first numbers of the embeddings are worth alone, by labels: of split `train` for those of split `test`."""
+    from semblance.analysis.prefixes import prefixes
+
+    (x, labels), (asked, truth) = _labelled(space, "prefixes")
+    if not all(part.isdigit() and int(part) for part in _listed(numbers) if numbers):
+        raise SemblanceError(f"numbers is {numbers!r}, but it says how many lead: give some such as 8,16,64")
+    dims = [int(part) for part in _listed(numbers)] if numbers else []
+    found: Report = prefixes((x, labels), (asked, truth), dims, k)
+    return found
+
+
+OURS: dict[str, Callable[..., Report]] = {
+    "memory": memory,
+    "collapse": collapse,
+    "prefixes": by_prefix,
+    "zero-shot": zero_shot,
+}
 
 
 def report_names() -> dict[str, str | None]:
@@ -70,6 +139,22 @@ def report(space: Space, name: str, **settings: Any) -> Report:
         package, kind = names[name], type(made).__name__
         raise Failed(f"the report {name!r} of the package {package} is a {kind}, which lacks the Report contract")
     return made
+
+
+def read_settings(name: str, given: Mapping[str, str]) -> dict[str, Any]:
+    """What was typed of a report's settings, as the kinds of its defaults; those of other packages' reports stay words."""
+    if not given or name not in OURS:
+        return dict(given)
+    defaults = {key: p.default for key, p in inspect.signature(OURS[name]).parameters.items() if key != "space"}
+    read: dict[str, Any] = {}
+    for key, value in given.items():
+        if key not in defaults:
+            raise unknown(f"setting of the report {name}", key, defaults)
+        try:
+            read[key] = type(defaults[key])(value)
+        except ValueError:
+            raise SemblanceError(f"{key} is {value!r}, but it takes a number such as {defaults[key]}") from None
+    return read
 
 
 def index(space: Space, name: str, **settings: Any) -> Index:

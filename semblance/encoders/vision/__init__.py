@@ -9,6 +9,7 @@ norm.py          batch norm with an optional shortcut and an optional ReLU
 patches.py       a picture as a row of small squares, each a token of a transformer
 rows.py          every classical backbone as one row of a table, read by `stagenet`
 stagenet.py      a stem, stages of equal blocks that halve the image and widen the channels, and a read-out
+unplaced.py      tokens after a map that takes their place in the picture out
 units.py         every task reads its own mixture of a trunk's blocks
 """
 
