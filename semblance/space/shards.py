@@ -52,7 +52,11 @@ class Shards:
         self.paths, self.builds, self._module = dict(paths), builds, module
         self._first = None if made_by is None else (f"the others, says {FILE}:", dict(made_by))
         self._opened: dict[str, tuple[Space, tuple[int, int]]] = {}
-        self._versions()
+        try:
+            self._versions()
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Shards:
         return self
