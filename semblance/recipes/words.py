@@ -50,6 +50,9 @@ def obow(
 
     levels   how many of the network's last maps have a vocabulary of `words` words
     delta    how sharply a cell is one word: a share of the usual squared distance to the nearest (0: wholly)
+
+    CIFAR-10 subset, 8 epochs, seed 0: linear probe 0.438, untrained net 0.350; after 4 epochs 0.431, and 0.444 with random
+    words that stay (results/obow.json): 256 words are all replaced within four batches of 64.
     """
     # Paper: 8,192 words, 2 large and 5 small crops, SGD 0.05 with decay 5e-4 or 0.03 with 1e-4, kappa 5 to 8, delta 1/10 to
     # 1/15, and the length of z counts. Here Adam and directions only: with lengths it makes them grow instead of telling
