@@ -285,7 +285,15 @@ def search(
 
 
 @verb(app)
-def evaluate(face: Face, space: SpacePath, plot: Plot = None) -> None:
+def evaluate(
+    face: Face,
+    space: SpacePath,
+    plot: Plot = None,
+    attributes: Annotated[
+        Path | None,
+        typer.Option(help="A table with a row for every class: name it and describe it, for a zero-shot probe."),
+    ] = None,
+) -> None:
     """How good is a space? Held-out items against training items.
 
     Example: semblance evaluate digits.space
@@ -293,7 +301,7 @@ def evaluate(face: Face, space: SpacePath, plot: Plot = None) -> None:
     from semblance.space.space import load
 
     with load(space) as opened, face.working() as progress:
-        found = opened.evaluate(progress=progress)
+        found = opened.evaluate(attributes=attributes, progress=progress)
         if plot is not None:
             from semblance.app.pictures import save
 

@@ -37,6 +37,7 @@ METRICS = {
     "uniformity": "uniformity",
     "effective_rank": "effective rank",
     "view_recall1": "other view is nearest",
+    "zeroshot": "new classes by their attributes",
 }
 """What the metrics of an evaluation are called in words."""
 

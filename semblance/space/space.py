@@ -23,14 +23,14 @@ from torch import nn
 from semblance.analysis.comparison import Comparison
 from semblance.analysis.degenerate import degenerate
 from semblance.analysis.explanation import Explanation
-from semblance.analysis.judge import judge
+from semblance.analysis.judge import NEW_CLASSES, judge
 from semblance.analysis.layers import LayerComparison
 from semblance.analysis.liked import LikedUnits
 from semblance.data.dataset import ArrayDataset
 from semblance.data.images import thumbnail
 from semblance.data.load import load as load_data
 from semblance.data.relational import Loaded
-from semblance.errors import SemblanceError
+from semblance.errors import SemblanceError, unknown
 from semblance.geometry.spaces import Geometry, space_named
 from semblance.heads.neighbours import vote
 from semblance.memory.check import Damage
@@ -433,13 +433,19 @@ class Space:
         return explain(self, x, y, **settings)
 
     def evaluate(
-        self, dataset: Loaded | None = None, *, progress: Callable[[int, int, str], None] | None = None
+        self,
+        dataset: Loaded | None = None,
+        *,
+        attributes: str | Path | pa.Table | None = None,
+        progress: Callable[[int, int, str], None] | None = None,
     ) -> show.Evaluation:
         """How good the space is: {"metrics": {name: {value, low, high, baseline}}, "notes": [...]}.
 
         Gallery: split `train`; queries: split `test`. The baseline is the raw input, read again from the data's source;
         where that is gone, baselines and what needs second views are null, and a note says so; another where the
-        embeddings are degenerate, with the usual remedy.
+        embeddings are degenerate, with the usual remedy. `attributes` is a table with a row for every class, a column of
+        their names and columns that describe them: with it `zeroshot` is how often test items of classes without training
+        items are named by the descriptions alone.
         """
         table = self.store.attributes()
         split = np.array(table.column("split").to_pylist())
@@ -478,6 +484,14 @@ class Space:
             raw_views=raw_views,
             geometry=self.geometry.name,
         )
+        if attributes is not None:
+            told = self._described(attributes, z, train, test, raw_train, raw_test)
+            metrics["zeroshot"] = told
+            notes += [told["note"]] if "note" in told else []
+        if metrics["knn1"].get("note") == NEW_CLASSES:
+            notes.append(
+                f"{NEW_CLASSES}: few-shot figures take their examples from other test units, the rest is left out"
+            )
         rank = metrics["effective_rank"]["value"]
         classes = labels[test] if labels is not None and self.manifest.get("labels") == "class" else None
         fault = degenerate(z[test], classes, rank, self.geometry.name)
@@ -485,6 +499,46 @@ class Space:
         if progress is not None:
             progress(1, 1, "judging")
         return show.Evaluation(metrics=metrics, notes=notes)
+
+    def _described(
+        self,
+        attributes: str | Path | pa.Table,
+        z: np.ndarray,
+        train: np.ndarray,
+        test: np.ndarray,
+        raw_train: np.ndarray | None,
+        raw_test: np.ndarray | None,
+    ) -> dict[str, Any]:
+        """{value, low, high, baseline, note} of the closed-form map from embeddings to descriptions of classes."""
+        from semblance.analysis.zero_shot import zero_shot
+        from semblance.analysis.zero_shot_report import ZeroShot
+        from semblance.data.class_tables import class_table
+
+        if self.manifest.get("labels") != "class":
+            raise SemblanceError(
+                "attributes describe classes, and the items of this space have none: fit it with --label"
+            )
+        table = class_table(attributes)
+        column = self.store.attributes().column("label").to_pylist()
+        known = [np.array([r for r in rows if column[r] is not None], np.int64) for rows in (train, test)]
+        names = [[str(column[r]) for r in rows] for rows in known]
+        lost = sorted({*names[0], *names[1]} - set(table.names))
+        if lost:
+            raise unknown("class in the table of attributes", lost[0], table.names)
+
+        def accuracy(gallery: np.ndarray, asked: np.ndarray) -> ZeroShot:
+            learned, held = (x.reshape(len(x), -1) for x in (gallery, asked))
+            return zero_shot((learned, names[0]), (held, names[1]), table, models="eszsl")
+
+        found = accuracy(*(z[rows] for rows in known))
+        baseline = None
+        if raw_train is not None and raw_test is not None:
+            kept = [np.isin(rows, part) for rows, part in zip((train, test), known, strict=True)]
+            baseline = accuracy(raw_train[kept[0]], raw_test[kept[1]]).value("eszsl")
+        row = found.rows[0]
+        chance = f"zeroshot: {found.unseen} classes by their attributes, {row['chance']:.3f} by chance"
+        note = "; ".join([chance, *found.notes])
+        return {**{k: row[k] for k in ("value", "low", "high")}, "baseline": baseline, "note": note}
 
     def _source(self) -> tuple[Loaded | None, str | None]:
         record = self.store.recipe
