@@ -32,7 +32,7 @@ def two_hidden(hidden: int, dim: int) -> Callable[[Shape], Flat]:
 @recipe(entry="cpp-rate-reduction", paper="Chu et al. 2023, arXiv:2306.05272", domains=("vectors", "images"))
 def cpp(
     hidden: int = 256,
-    dim: int = 32,
+    dim: int = 64,
     distortion: float = 0.1,
     temperature: float = 0.175,
     weight: float = 0.05,
