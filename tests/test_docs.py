@@ -39,6 +39,16 @@ def tiny(tmp_path, monkeypatch) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         middle = 180 if "cat" in place else 70
         Image.fromarray(chance.normal(middle, 30, (16, 16, 3)).clip(0, 255).astype(np.uint8)).save(file)
+    colours = {"red": (200, 40, 40), "blue": (40, 40, 200)}
+    lines = ["file_name,caption,checked"]
+    for i in range(40):
+        name, said = list(colours)[i % 2], list(colours)[(i + (i % 5 == 0)) % 2]
+        pixels = chance.normal(30, 10, (12, 12, 3))
+        pixels[3:9, 3:9] += colours[name]
+        (tmp_path / "pool").mkdir(exist_ok=True)
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(tmp_path / f"pool/{i}.png")
+        lines.append(f"{i}.png,a {said} square on black,{'true' if i % 5 else 'false'}")
+    (tmp_path / "pool/captions.csv").write_text("\n".join(lines))
     vectors = chance.normal(size=(200, 4)).astype(np.float32)
     label = np.where(vectors[:, 0] > 0, "a", "b")
     columns = {f"x{i}": vectors[:, i] for i in range(4)}
