@@ -78,11 +78,12 @@ def pretext(
     epochs: int = 8,
     least: int = LEAST,
 ) -> Recipe:
-    """semblance fit pictures/ --recipe pretext --set task=jigsaw    # one of 21 tasks that pictures set themselves
+    """semblance fit pictures/ --recipe pretext --set task=jigsaw    # one of 22 tasks that pictures set themselves
 
     generation: colourisation, inpainting, super-resolution, adversarial, future-frame, copied-colours;
-    context: relative-position, jigsaw, rotation, clustering, instance-discrimination, exemplar, order-verification,
-    order-recognition; free labels: motion-segmentation, edges, depth, normals; cross-modal: sound, flow, ego-motion.
+    context: relative-position, jigsaw, rotation, clustering, instance-discrimination, noise-targets, exemplar,
+    order-verification, order-recognition; free labels: motion-segmentation, edges, depth, normals; cross-modal: sound,
+    flow, ego-motion.
     """
     return asking(rows_of([task]), backbone_of(backbone, width), Backprop("adam", lr=lr, epochs=epochs), batch, least)
 
@@ -93,7 +94,7 @@ def multi_task_ssl(
     backbone: str = "small",
     width: int = 0,
     how: str = "summed",
-    balanced: bool = True,
+    balanced: bool = False,
     harmonised: str = "none",
     lasso: float = 0.0,
     batch: int = 128,
@@ -106,18 +107,19 @@ def multi_task_ssl(
 
     tasks        names of the menu (see `pretext`); auto: the paper's four, without colours where pictures have none
     how          summed: all tasks in every step; alternating: one a step
-    balanced     losses count in units of their first values, so that none drowns another
+    balanced     true: losses count in units of their first values, instead of as they are
     harmonised   none, grey or dropped: what keeps the trunk from telling its tasks apart by colours
     lasso        above 0: every task reads its own mixture of all blocks, with this L1 penalty on its weights
     """
-    # Paper: RMSProp and a rate for each task, one worker a task. Here one Adam, and tasks balanced by their first losses.
+    # Paper: RMSProp and a rate for each task, one worker a task. Here one Adam, and a lasso that begins at the naive net:
+    # begun at even weights, few came to 0 within so short a run.
     plain = backbone_of(backbone, width)
     rows = rows_of(FOUR if tasks == "auto" else tasks)
     apart = (Apart("network.encoder.share", share_lr),) if lasso else ()
 
     def mixed(shape: Shape) -> nn.Module:
         asked = suited(rows, shape.item[0]) if tasks == "auto" else rows
-        return Units(plain(shape), len(asked))
+        return Units(plain(shape), len(asked), start="last")
 
     rule = Backprop("adam", lr=lr, epochs=epochs, apart=apart)
     return asking(

@@ -34,6 +34,7 @@ from semblance.objectives.pretexts.colours import ColourBins, Uncoloured
 from semblance.objectives.pretexts.copied import CopiedColours
 from semblance.objectives.pretexts.moments import Next, Sorted, Verified, Went
 from semblance.objectives.reassigned import Reassigned
+from semblance.objectives.targets import NoiseTargets
 from semblance.objectives.triplets import Triplets, cosine, gap_named
 
 PIECE, FRAME = 2, 4  # places a side at which heads read pieces and whole pictures where it matters what lies where
@@ -113,6 +114,11 @@ def instances(trunk: Trunk, shape: Shape) -> InstanceDiscrimination:
     return InstanceDiscrimination(shape.units, 128, projector=nn.Linear(trunk.dim, 128))
 
 
+def noise_targets(trunk: Trunk, shape: Shape) -> NoiseTargets:
+    """Which point of the sphere, of those that the pictures of a batch own together."""
+    return NoiseTargets(shape.units, 64, nn.Linear(trunk.dim, 64))
+
+
 def exemplar(trunk: Trunk, shape: Shape) -> Triplets:
     """Two views of a picture nearer than another picture, by half a cosine."""
     return Triplets(gap_named("hinge", 0.5), cosine, from_views=True)
@@ -186,6 +192,9 @@ TABLE: dict[str, Row] = {
     ),
     "instance-discrimination": Row(
         CONTEXT, "similarity", instances, "Wu et al. 2018, arXiv:1805.01978", sees="strong", keeps=True
+    ),
+    "noise-targets": Row(
+        CONTEXT, "similarity", noise_targets, "Bojanowski & Joulin 2017, arXiv:1704.05310", sees="strong", keeps=True
     ),
     "exemplar": Row(CONTEXT, "similarity", exemplar, "Dosovitskiy et al. 2014, arXiv:1406.6909", sees="pair"),
     "order-verification": Row(CONTEXT, "temporal", order_verification, "Misra et al. 2016, arXiv:1603.08561"),
