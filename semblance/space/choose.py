@@ -13,7 +13,7 @@ from semblance.recipes.registry import Recipe, build, check_settings, row_of, st
 from semblance.recipes.uses import unused
 from semblance.space.columns import label_kind
 from semblance.space.model import Model
-from semblance.space.needs import refuse
+from semblance.space.needs import refuse, takes_these_labels
 
 
 def choose(dataset: Loaded, recipe: str | None, given: Mapping[str, Any]) -> tuple[str, dict[str, Any], Recipe]:
@@ -47,6 +47,7 @@ def candidates(dataset: Loaded) -> list[str]:
         if name in rows
         and (has or "labels" not in rows[name].needs)
         and (judged or "judgements" not in rows[name].needs)
+        and takes_these_labels(dataset, rows[name])
     ]
     if not found:
         raise SemblanceError(f"no recipe is named to rank {dataset.domain} without labels: name some by -r")

@@ -11,8 +11,9 @@ import numpy as np
 from semblance.data.domains import rank_set
 from semblance.data.relational import Loaded
 from semblance.errors import SemblanceError
-from semblance.recipes.registry import table
+from semblance.recipes.registry import own, table
 from semblance.recipes.rows import Entry
+from semblance.space.columns import label_kind
 
 NAMED = 12  # methods that are named; of more the command that lists them
 MISSING = {
@@ -21,6 +22,8 @@ MISSING = {
     "captions": "learns from captions and the data has none: put a table captions.csv (file_name, caption) beside the "
     "images, name a column or file by --captions",
 }
+SEVERAL = frozenset({"relative", "resnet", "similarity-maps", "supervised"})
+"""Methods for images that take several classes an item; the others take one. In other domains a method says it itself."""
 LABELLED = {
     "images": "name the column by --label, put the images into class folders",
     "text": "name the column by --label, put the texts into class folders",
@@ -47,6 +50,12 @@ def refuse(dataset: Loaded, row: Entry) -> None:
             f"use {would_do(dataset) or 'one of the package that brings this domain'}"
         )
     # What another package's recipe needs beyond these it has to ask for itself.
+    if not takes_these_labels(dataset, row):
+        kind = {"classes": "several classes an item", "number": "numbers"}[label_kind(dataset)]
+        raise SemblanceError(
+            f"recipe {row.name!r} needs one class for every item, and the labels are {kind}: choose a column of classes by "
+            f"--label, or use {would_do(dataset)}"
+        )
     lacking = [need for need in row.needs if need in ("labels", *MISSING) and need not in met(dataset)]
     if not lacking:
         return
@@ -65,13 +74,22 @@ def refuse(dataset: Loaded, row: Entry) -> None:
 def would_do(dataset: Loaded) -> str:
     """The methods of this domain whose needs the data meets, in words: those that `rank` takes first."""
     has = met(dataset)
-    fitting = sorted(r.name for r in table().values() if dataset.domain in r.domains and has.issuperset(r.needs))
+    rows = [r for r in table().values() if dataset.domain in r.domains and has.issuperset(r.needs)]
+    fitting = sorted(r.name for r in rows if takes_these_labels(dataset, r))
     first = [name for name in rank_set(dataset) if name in fitting]
     names = [*first, *(name for name in fitting if name not in first)]
     if len(names) <= NAMED:
         return ", ".join(names)
     rest = f"{len(names) - NAMED} more (semblance recipes --domain {dataset.domain}{'' if has else ' --needs nothing'})"
     return f"{', '.join(names[:NAMED])} or {rest}"
+
+
+def takes_these_labels(dataset: Loaded, row: Entry) -> bool:
+    """Whether this kind of labels will do for a method of ours that learns from labels of images."""
+    if dataset.domain != "images" or "labels" not in row.needs or row.name not in own():
+        return True
+    kind = label_kind(dataset)
+    return kind in ("none", "class") or (kind == "classes" and row.name in SEVERAL)
 
 
 def _classes(dataset: Loaded) -> int:

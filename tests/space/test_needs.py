@@ -12,8 +12,8 @@ from semblance.data.moments import shape_of
 from semblance.data.relational import Loaded
 from semblance.errors import SemblanceError
 from semblance.recipes.registry import build, own, row_of
-from semblance.space.choose import choose
-from semblance.space.needs import MISSING, met, would_do
+from semblance.space.choose import candidates, choose
+from semblance.space.needs import MISSING, SEVERAL, met, would_do
 from semblance.testing import short
 from semblance.testing import small as made
 
@@ -64,6 +64,21 @@ def test_labels_of_one_class_teach_nothing() -> None:
     same = replace(data, targets={"labels": np.zeros(len(data), np.int64)})
     with pytest.raises(SemblanceError, match="two classes or more and the data has 1"):
         choose(same, "supcon", {})
+
+
+@pytest.mark.parametrize("kind", ["several", "number"])
+@pytest.mark.parametrize("name", [n for n, r in own().items() if r.domains[:1] == ("images",) and "labels" in r.needs])
+def test_labels_of_a_kind_that_a_method_does_not_take_are_refused_by_their_kind(name: str, kind: str) -> None:
+    labels = small("images").targets["labels"]
+    column = labels[:, None] == np.arange(5) if kind == "several" else labels.astype(float)
+    data = replace(small("images"), targets={"labels": column}, captions=None)
+    if kind == "several" and name in SEVERAL:
+        choose(data, name, {})
+        return
+    with pytest.raises(SemblanceError, match=r"several classes an item|labels are numbers") as refused:
+        choose(data, name, {})
+    assert "use simclr" in str(refused.value)
+    assert name not in candidates(data)
 
 
 def test_data_of_another_domain_is_told_which_methods_take_it() -> None:
