@@ -4,6 +4,7 @@ align.py       two spaces brought together: pairs, method, judgement
 aligned.py     what two aligned spaces answer: one query, the items of both
 card.py        the README.md in a space's folder
 choose.py      which recipe, and does it suit the data: asked once, before anything is trained
+cluster.py     fits and rankings on a Ray cluster: the same code on several workers
 columns.py     what a dataset's targets and splits become in a space: columns that can be filtered by
 compare.py     what two spaces, arrays or layers of modules share
 explain.py     which parts of two items make them near
