@@ -46,7 +46,6 @@ IDEAL = 1 / math.sqrt(DIM)
         "objectives/teachers.py",
         "objectives/branches.py",
         "recipes/teachers.py",
-        "learning/loop.py",
         "claims/settings.py",
     ),
     minutes=5.0,
