@@ -86,7 +86,7 @@ class ConstrainedClusters(nn.Module):
         labelled: bool = True,
         links: Linked | None = None,
         cluster: float = 0.1,
-        pair: float = 0.1,
+        pair: float = 1.0,
         margin: float = 2.0,
         warm: int = 5,
         ramp: float = 0.5,
@@ -167,7 +167,7 @@ class ConstrainedClusters(nn.Module):
     @torch.no_grad()
     def review(self, network: Any, batches: Iterable[Batch], epoch: int, generator: torch.Generator) -> None:
         """Every unit in order -> centres, and what is known of whom."""
-        seen = [(network.embed(batch).float(), batch.get("labels")) for batch in batches]
+        seen = [(precise(network.embed(batch)), batch.get("labels")) for batch in batches]
         z, points = torch.cat([codes for codes, _ in seen]), network.head.points
         if self.labelled and all(_classes(labels) for _, labels in seen):
             self.group.copy_(torch.cat([labels for _, labels in seen]))  # type: ignore[misc]  # _classes saw to it
