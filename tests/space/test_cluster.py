@@ -21,7 +21,7 @@ from semblance.space.rank import rank
 from semblance.testing import small
 
 ray = pytest.importorskip("ray")
-SETTINGS = {"epochs": 2, "batch": 8}
+SETTINGS = {"epochs": 2, "batch": 8, "least": 1}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,14 +46,14 @@ def on_two(tmp_path_factory: pytest.TempPathFactory, here: Any) -> Any:
     said: list[str] = []
     out = tmp_path_factory.mktemp("on") / "two.space"
     with fit(small("images"), "simclr", out=out, on="ray", workers=2, say=said.append, **SETTINGS) as space:
-        return space.info, np.array(space.vectors()), json.loads((out / "recipe.json").read_text()), said, out
+        return space.info, np.array(space.vectors), json.loads((out / "recipe.json").read_text()), said, out
 
 
 def test_a_fit_of_two_workers_goes_where_one_process_goes(on_two: Any, tmp_path: Path) -> None:
     info, vectors, record, _, out = on_two
     with fit(small("images"), "simclr", out=tmp_path / "one.space", **SETTINGS) as space:
         assert info["loss"] == pytest.approx(space.info["loss"], rel=1e-3)
-        one = np.array(space.vectors())
+        one = np.array(space.vectors)
     assert np.abs(vectors - one).max() < 0.02
     assert record["trained"]["on"] == "ray" and record["trained"]["epochs"] == 2
     epochs = [json.loads(line)["epoch"] for line in (out / "log.jsonl").read_text().splitlines()]
@@ -84,6 +84,7 @@ def test_a_worker_that_dies_is_begun_anew_from_its_checkpoint(tmp_path: Path) ->
         workers=1,
         epochs=8,
         batch=8,
+        least=40,
         checkpoint_seconds=0.0,
         progress=kill,
         say=said.append,
