@@ -225,7 +225,7 @@ def ssl_survey(
     backbone: str = "small",
     measure: str = "",
 ) -> Recipe:
-    """semblance survey photos/ --task rotation --task jigsaw    # tasks of the menu at equal steps, with intervals"""
+    """semblance reproduce ssl-survey    # on pictures of yours: semblance survey photos/ -t rotation -t jigsaw"""
 
     def report() -> Survey:
         given: dict[str, Any] = {"items": items, "batch": batch, "lr": lr, "backbone": backbone, "measure": measure}
