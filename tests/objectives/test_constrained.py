@@ -203,8 +203,8 @@ def test_a_few_labels_name_the_clusters_of_pictures():
     data = small("images")
     few = np.asarray(data.targets["labels"]).copy()
     few[data.splits["train"][30:]] = -1
-    given = {"least": 200, "batch": 20, "epochs": 7, "warm": 2, "dim": 6, "lr": 3e-3}
-    model = train(replace(data, targets={"labels": few}), clusternet(**given), seed=0)
+    given = {"least": 200, "batch": 20, "epochs": 7, "warm": 2, "dim": 6, "lr": 3e-3, "cluster": 0.1, "ramp": 0.5}
+    model = train(replace(data, targets={"labels": few}), clusternet(**given, pair=0.1), seed=0)
     answers, truth = np.array(model.predict(data)), np.asarray(data.targets["labels"])
     rows = data.splits["train"][30:]
     right = (answers[rows] == np.array(data.classes)[truth[rows]]).mean()
