@@ -16,7 +16,7 @@ from semblance.data.dataset import ArrayDataset
 from semblance.data.views import Several, Views
 from semblance.encoders.vision.patches import Patches
 from semblance.objectives import masked_branches
-from semblance.objectives.codes import Queued
+from semblance.objectives.batch_and_queue import QueuedBeside
 from semblance.objectives.masked_branches import Decoder, MaskedBranches, at
 from semblance.objectives.masks import places
 from semblance.recipes.masked import macrl as recipe
@@ -38,10 +38,19 @@ ITEMS, EPOCHS, STRONG, WEAK, LR = 6000, 8, 0.75, 0.375, 1e-3
     },
     data=("mnist",),
     seeds=(0,),
+    calibrated={
+        "(a) k-NN above the reconstruction-only run": {
+            "catalogue": "0.05 (untested), contrast against zB and a bank of past zB",
+            "used": "0.05, as built since a defect was mended",
+            "why": "a first run on this seed compared with the bank alone, which a network without a slow copy tells from now "
+            "without looking: k-NN 0.2145 against 0.2170",
+        }
+    },
     broken="the contrast is left out of the joint run, and hidden patches are shown to the encoder",
     files=(
         "objectives/masked_branches.py",
         "objectives/masks.py",
+        "objectives/batch_and_queue.py",
         "objectives/codes.py",
         "encoders/vision/patches.py",
         "encoders/sequences/transformer.py",
@@ -142,7 +151,7 @@ def swapping_error() -> float:
         decoder=Decoder(16, 16, width=16, blocks=1, heads=2),
         projector=torch.nn.Linear(16, 8),
         contrast=1.0,
-        bank=Queued(8, 32, 0.2),
+        bank=QueuedBeside(8, 32, 0.2),
         error="l1",
         normalised=False,
     ).double()

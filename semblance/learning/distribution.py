@@ -215,4 +215,6 @@ def alike(modules: nn.Module) -> None:
     """Every process begins with the first one's weights and buffers."""
     with torch.no_grad():
         for held in (*modules.parameters(), *modules.buffers()):
-            dist.broadcast(held.data if held.is_contiguous() else held.data.contiguous(), 0)
+            sent = held.data.contiguous()
+            dist.broadcast(sent, 0)
+            held.data.copy_(sent)

@@ -3,6 +3,7 @@
 across_batch.py      the classifier answers for items alone and for items that have looked at their batch
 adversarial.py       embeddings spread as normal draws, as far as a discriminator can tell
 bank.py              candidates that outlive the batch
+batch_and_queue.py   keys of the batch and of earlier ones, where no slow copy makes them
 branches.py          several views of an item, one to be told from another in feature space
 candidates.py        among whom a row of the contrast core finds its neighbours
 captions.py          weak supervision from paired text: across modalities, or by the concepts it names

@@ -18,6 +18,7 @@ from semblance.data.views import ByShape, Several, Views, default_views, two_cro
 from semblance.encoders.vision.patches import Patches, patches_of
 from semblance.errors import unknown
 from semblance.learning.backprop import Backprop
+from semblance.objectives.batch_and_queue import QueuedBeside
 from semblance.objectives.branches import Copied
 from semblance.objectives.codes import Queued
 from semblance.objectives.masked_branches import Decoder, MaskedBranches
@@ -138,7 +139,7 @@ def macrl(
             projector=project(shape),
             contrast=contrast,
             pixels=pixels,
-            bank=Queued(dim, bank, temperature),
+            bank=(Queued if momentum else QueuedBeside)(dim, bank, temperature),
             teacher=Copied(encoder(shape), project(shape), momentum) if momentum else None,
             error=error,
             normalised=normalised,

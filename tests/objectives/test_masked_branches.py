@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from semblance.data.dataset import Shape
 from semblance.encoders.vision.patches import Patches
 from semblance.errors import SemblanceError
+from semblance.objectives.batch_and_queue import QueuedBeside
 from semblance.objectives.branches import Copied
 from semblance.objectives.codes import Queued
 from semblance.objectives.masked_branches import Decoder, MaskedBranches
 from semblance.objectives.masks import places
+from semblance.recipes.registry import build
 
 
 def encoder(seed: int = 0) -> Patches:
@@ -151,3 +155,19 @@ def test_a_view_that_is_seen_whole_and_looked_at_by_nobody_is_not_encoded(cross,
     loss, _ = loss_of(MaskedBranches((0.0, 0.75), decoder=decoder(cross), normalised=False), model, batch())
     assert [tokens.shape[1] for tokens in read] == seen
     loss.backward()
+
+
+def test_a_network_without_a_slow_copy_is_told_from_its_batch_as_well_as_from_its_past() -> None:
+    torch.manual_seed(0)
+    bank = QueuedBeside(8, 32, 0.2)
+    a, b = (F.normalize(torch.randn(5, 8).double(), dim=1).requires_grad_() for _ in range(2))
+    past = bank.loss.candidates.keys.double()
+    plain = F.cross_entropy(torch.cat([a @ b.T, a @ past.T], 1) / 0.2, torch.arange(5))
+    torch.testing.assert_close(bank.double()(a, b), plain)
+    ours, theirs = (torch.autograd.grad(loss, (a, b)) for loss in (bank(a, b), plain))
+    # Of unit vectors only what turns them: the plain formula does not normalise.
+    for x, g, h in zip((a, b), ours, theirs, strict=True):
+        torch.testing.assert_close(g, h - (h * x).sum(1, keepdim=True) * x)
+    shape = Shape("images", (1, 16, 16), 2, 40)
+    for momentum, kind in ((0.0, QueuedBeside), (0.99, Queued)):
+        assert type(build("macrl", momentum=momentum).stages[0].objective(shape).bank) is kind
