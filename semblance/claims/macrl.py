@@ -42,7 +42,7 @@ ITEMS, EPOCHS, STRONG, WEAK, LR = 6000, 8, 0.75, 0.375, 1e-3
         "(a) k-NN above the reconstruction-only run": {
             "catalogue": "0.05 (untested), contrast against zB and a bank of past zB",
             "used": "0.05, as built since a defect was mended",
-            "why": "a first run on this seed compared with the bank alone, which a network without a slow copy tells from now "
+            "why": "a first run on this seed compared with the bank alone, which a net without a slow copy tells from now "
             "without looking: k-NN 0.2145 against 0.2170",
         }
     },
