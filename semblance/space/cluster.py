@@ -314,8 +314,9 @@ def _checkpoint(folder: Path) -> dict[str, bytes]:
 
 def _plain(error: BaseException, folder: Path | None) -> SemblanceError:
     """What a worker raised, in one line."""
+    # Ray raises what is an error of the task's own kind as well, but says a traceback: its cause is meant.
     inner: Any = error
-    while inner is not None and not isinstance(inner, SemblanceError):
+    while inner is not None and (hasattr(inner, "cause") or not isinstance(inner, SemblanceError)):
         failures = getattr(inner, "worker_failures", None) or {}
         inner = next(iter(failures.values()), None) or getattr(inner, "cause", None) or inner.__cause__
     if isinstance(inner, SemblanceError):
