@@ -48,8 +48,8 @@ def clusternet(
     share      of every batch that has a label; 0: as they come
     cluster, pair   weights of the two terms beside reconstruction, which leads for `warm` epochs
 
-    6,000 MNIST digits, 5 + 5 epochs, seed 0: accuracy of the hidden labels 0.763 with 300 labels, 0.750 without the clustering
-    term, 0.559 without labels, constrained k-means on the pretrained code 0.565 (results/clusternet.json; 0.84 on another seed).
+    6,000 MNIST digits, 5 + 5 epochs, seed 0: accuracy of the hidden labels 0.763 with 300 labels, 0.750 without the
+    clustering term, 0.559 without labels, constrained k-means on the pretrained code 0.565 (results/clusternet.json).
     """
     given = {"cluster": cluster, "pair": pair, "margin": margin, "ramp": ramp, "recomputed": recomputed, "read": read}
     return _gathered(backbone, width, dim, clusters, True, warm, Known(batch, share), lr, epochs, least, given)
