@@ -8,6 +8,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+import re
 import subprocess
 import sys
 import tomllib
@@ -184,3 +185,16 @@ def test_needs_lets_a_present_set_pass_and_ci_does_not_forgive_an_absent_one(mon
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match="semblance data get mnist"):
         needs("mnist")
+
+
+def test_what_is_kept_with_a_structure_has_a_name_of_its_own():
+    """`structure.once(name, make)` is a memory that all who read a structure share: one name, one thing."""
+    house, places = Path(semblance.__file__).parent, {}
+    for path in house.rglob("*.py"):
+        for name in re.findall(r"\.once\(\s*\"([^\"]+)\"", path.read_text()):
+            places.setdefault(name, set()).add(path.relative_to(house).as_posix())
+    several = {name: files for name, files in places.items() if len(files) > 1}
+    assert several == {
+        "graphs": {"geometry/cells.py", "geometry/graph.py"},  # of complexes and of graphs
+        "pairs": {"encoders/topology/set_walks.py", "geometry/pairs.py"},  # of hypergraphs, and of graphs
+    }

@@ -67,7 +67,7 @@ def pairs(graph: Graph) -> tuple[Tensor, int]:
         known, pair = np.unique(low * graph.num_nodes + high, return_inverse=True)
         return torch.from_numpy(pair), len(known)
 
-    return graph.once("pairs", number)
+    return graph.once("pair of each edge", number)
 
 
 def without_columns(x: Tensor, stay: Tensor) -> Tensor:

@@ -63,7 +63,8 @@ def refuse(dataset: Loaded, row: Entry) -> None:
     instead = f"or use {others}" if others else f"since no method here learns from {dataset.domain} without"
     if lacking[0] != "labels":
         missing = MISSING[lacking[0]]
-        raise SemblanceError(f"recipe {row.name!r} {missing}{',' if ': ' in missing else ':'} {instead}")
+        remedy = f", {instead}" if ": " in missing else f": {instead.removeprefix('or ')}"
+        raise SemblanceError(f"recipe {row.name!r} {missing}{remedy}")
     if "labels" in dataset.targets:
         few = f"needs labels of two classes or more and the data has {_classes(dataset)}"
         raise SemblanceError(f"recipe {row.name!r} {few}: label others, {instead}")

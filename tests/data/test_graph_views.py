@@ -9,6 +9,7 @@ import torch
 from semblance.data.graph_views import GraphViews, pairs, without_columns
 from semblance.errors import SemblanceError
 from semblance.geometry.graph import Graph
+from semblance.geometry.pairs import pairs_of
 from semblance.recipes.registry import build
 from semblance.space.training import train
 from semblance.testing import small
@@ -74,3 +75,10 @@ def test_nodes_learn_to_find_themselves() -> None:
     model = train(small("graph"), build("grace", epochs=12, lr=0.01))
     losses = [epoch["loss"] for epoch in model.history]
     assert losses[-1] < losses[0] - 0.1
+
+
+def test_what_views_keep_with_a_graph_is_not_what_sheaves_keep_with_it() -> None:
+    graph = small("graph").graph
+    pairs(graph)
+    assert pairs_of(graph).num_nodes == graph.num_nodes
+    assert len(pairs(graph)[0]) == graph.num_edges
