@@ -47,7 +47,7 @@ def elsewhere(on: str, workers: int | None) -> bool:
 def joined(on: str) -> Any:
     """The module `ray`, connected to the cluster of this name."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what Ray will do later; unset, it warns of it
     try:
         import ray
     except ImportError:
