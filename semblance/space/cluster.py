@@ -113,7 +113,9 @@ def fit_on(
     from ray.train.torch import TorchConfig, TorchTrainer
 
     storage = folder.resolve() / "ray"
-    begin = _checkpoint(folder) if resume else {}
+    if resume:
+        brought(folder)
+    begin = {file.name: file.read_bytes() for file in folder.glob("stage-*.safetensors")} if resume else {}
     shutil.rmtree(storage, ignore_errors=True)
     cores = int(ray.cluster_resources().get("CPU", 1))
     each = max(1, cores // workers)
@@ -305,11 +307,13 @@ def _listening(
         hear()
 
 
-def _checkpoint(folder: Path) -> dict[str, bytes]:
-    """The files to go on from: of the newest checkpoint that Ray kept, else of a fit on this machine."""
+def brought(folder: Path) -> None:
+    """The newest checkpoint that Ray kept becomes that of a fit on this machine, so that either may go on from it."""
     kept = sorted((folder / "ray").glob("run/checkpoint_*"))
-    place = kept[-1] if kept else folder
-    return {file.name: file.read_bytes() for file in place.glob("stage-*.safetensors")}
+    for file in kept[-1].glob("stage-*.safetensors") if kept else ():
+        beside = folder / f"{file.name}.partial"
+        shutil.copyfile(file, beside)
+        os.replace(beside, folder / file.name)
 
 
 def _plain(error: BaseException, folder: Path | None) -> SemblanceError:

@@ -31,7 +31,7 @@ from semblance.memory.store import Store
 from semblance.recipes.registry import package_of, stored_name
 from semblance.space.card import write_card
 from semblance.space.choose import choose, ignored, suits
-from semblance.space.cluster import elsewhere, fit_on
+from semblance.space.cluster import brought, elsewhere, fit_on
 from semblance.space.columns import attributes_of, label_kind
 from semblance.space.model import Model
 from semblance.space.progress import watched
@@ -148,6 +148,8 @@ def fit(
                 "signature": record["hash"],
             }
             if not away:
+                if resume:
+                    brought(fitting)
                 model = train(dataset, chosen, checkpoints=fitting, **training)
             else:
                 model = fit_on(on, workers, dataset, chosen, folder=fitting, **training)

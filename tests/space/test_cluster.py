@@ -115,6 +115,15 @@ def test_a_ranking_has_the_table_of_one_machine(tmp_path: Path) -> None:
     assert len((tmp_path / "ray" / "runs.jsonl").read_text().splitlines()) == 4
 
 
+def test_what_ray_kept_is_gone_on_from_on_one_machine(tmp_path: Path) -> None:
+    for number in (0, 1):
+        (tmp_path / f"ray/run/checkpoint_2026_{number}").mkdir(parents=True)
+        (tmp_path / f"ray/run/checkpoint_2026_{number}/stage-0.safetensors").write_bytes(bytes([number]))
+    (tmp_path / "stage-0.safetensors").write_bytes(b"older")
+    cluster.brought(tmp_path)
+    assert (tmp_path / "stage-0.safetensors").read_bytes() == bytes([1])
+
+
 def double(x: int) -> int:
     if x == 3:
         raise SemblanceError("3 is not doubled: give another")
