@@ -25,8 +25,23 @@ function fill<E extends Element>(element: E, props: Props, children: (Child | Ch
   return element;
 }
 
+// Where the pointer went down. A browser makes a click only of a press that ends on the element on which it began: until
+// the pointer is up, the children of what holds that element stay, and what came meanwhile is put there then.
+let pressed: Element | null = null;
+const late = new Map<Element, (Child | Child[])[]>();
+window.addEventListener("pointerdown", ({ target }) => void (pressed = target instanceof Element && !target.closest("select") ? target : null), true);
+for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, () => setTimeout(release), true);
+window.addEventListener("click", () => void (pressed = null), true); // what a click does is seen at once
+
+function release(): void {
+  pressed = null;
+  for (const [parent, children] of late) put(parent, ...children);
+}
+
 /** Put children in place of those there; an element that had the focus and comes again under the same data-key keeps it. */
 export function put(parent: Element, ...children: (Child | Child[])[]): void {
+  if (pressed && parent !== pressed && parent.contains(pressed)) return void late.set(parent, children);
+  late.delete(parent);
   const key = parent.contains(document.activeElement) ? (document.activeElement as HTMLElement).dataset["key"] : undefined;
   const scrolled = parent.scrollTop;
   parent.replaceChildren();

@@ -25,6 +25,9 @@ export const where = (): string => joined(state.get("text"), state.get("picks"),
 export async function openSpace(name: string, kind: MapKind = "pca", colour?: string): Promise<void> {
   const mine = ++latest.space;
   const api = new SpaceApi(name);
+  // What was asked of the space before belongs to nobody now.
+  for (const key of ["filter", "facets", "subject"] as const) fresh(key);
+  for (const key of ["filter", "subject"] as const) latest[key]++;
   state.set({ api, info: null, map: null, ids: null, column: null, colour: null, text: "", picks: new Map(), mask: null, matches: 0 });
   state.set({ facets: null, filterError: null, subject: null, neighbours: null, votes: null, selection: null, queue: [], undo: [], kind, busy: "Opening the space" });
   try {
@@ -117,7 +120,7 @@ export async function applyFilter(change: { text?: string; picks?: ReadonlyMap<s
       return;
     }
   }
-  await Promise.all([loadFacets(), againNeighbours()]);
+  await Promise.all([loadFacets(), againNeighbours("filtered")]);
 }
 
 export function pick(name: string, choice: Pick | null): Promise<void> {
@@ -144,7 +147,7 @@ export async function chooseId(id: string, row?: number): Promise<void> {
   const can = state.get("info")?.can;
   const picture = can?.thumbnails ? state.get("api")!.thumbnail(id, 192) : null;
   state.set({ subject: { id, row: at, name: id, picture, item: null, vector: null }, neighbours: null, votes: null, tab: "item" });
-  await againNeighbours(true);
+  await againNeighbours("chosen");
 }
 
 export async function chooseRow(row: number): Promise<void> {
@@ -184,8 +187,8 @@ export async function searchFile(file: File): Promise<void> {
   }
 }
 
-/** Ask again for the neighbours of what the panel shows: it was just chosen, or the filter changed. */
-async function againNeighbours(first = false): Promise<void> {
+/** Ask for the neighbours of what the panel shows: it was just chosen, or the filter changed, or labels did. */
+async function againNeighbours(why: "chosen" | "filtered" | "relabelled"): Promise<void> {
   const [api, subject, info] = [state.get("api"), state.get("subject"), state.get("info")];
   if (!api || !subject || !info) return;
   const turn = ++latest.subject;
@@ -194,17 +197,17 @@ async function againNeighbours(first = false): Promise<void> {
   if (subject.id === null && !subject.vector) return;
   try {
     const wanted = api.search({ ...asked, where: where() || null, k: NEIGHBOURS }, signal);
-    const voted = info.can.classify ? api.classify({ ...asked, where: where() || null }, signal).catch((error: unknown) => (error instanceof Refused ? null : Promise.reject(error))) : null;
-    const item: Item | null = subject.id !== null && first ? await api.item(subject.id) : subject.item;
+    const voted = info.can.classify ? api.classify({ ...asked, where: where() || null }, signal).catch((error: unknown) => (error instanceof Refused || aborted(error) ? null : Promise.reject(error))) : null;
+    const item: Item | null = subject.id !== null && why !== "filtered" ? await api.item(subject.id) : subject.item;
     const answer = await wanted;
     if (turn !== latest.subject) return;
     state.set({ subject: { ...subject, item, row: item?.position ?? subject.row }, neighbours: answer });
+    if (why === "chosen") say(`${subject.name}, ${answer.hits.length} neighbours`); // at once: a listener need not wait for the votes
     const votes = voted ? await voted : null;
     if (turn === latest.subject) state.set({ votes });
-    if (first) say(`${subject.name}, ${answer.hits.length} neighbours`);
   } catch (error) {
     if (aborted(error)) return;
-    if (turn === latest.subject && first) clearSubject();
+    if (turn === latest.subject && why === "chosen") clearSubject();
     throw error;
   }
 }
@@ -252,7 +255,7 @@ async function relabelled(): Promise<void> {
   if (api !== state.get("api")) return;
   state.set({ info, column });
   const subject = state.get("subject");
-  await Promise.all([where() ? applyFilter({}) : loadFacets(), subject?.id ? againNeighbours(true) : undefined]);
+  await Promise.all([where() ? applyFilter({}) : loadFacets(), subject?.id ? againNeighbours("relabelled") : undefined]);
 }
 
 /** What the address of a selection holds. */

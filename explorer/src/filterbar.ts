@@ -55,6 +55,7 @@ export function filterBar(): HTMLElement {
   const suggest = async (): Promise<void> => {
     if (muted) return;
     const mine = ++turn;
+    const of = input.value;
     at = expected(input.value, input.selectionStart ?? input.value.length, state.get("info")?.columns ?? []);
     options = at.words;
     const info = at.valuesOf;
@@ -66,7 +67,9 @@ export function filterBar(): HTMLElement {
       options = [info.min, info.max!].map((v, i) => ({ insert: written(info, String(v)), shown: String(v), note: i ? "highest" : "lowest" }));
     }
     if (mine !== turn || document.activeElement !== input) return;
-    active = -1;
+    const same = list.dataset["of"] === of && !list.hidden; // suggested once more: what was chosen of it stays chosen
+    list.dataset["of"] = of;
+    if (!same) active = -1;
     show();
   };
   const suggestSoon = calm(90, () => void attempt(suggest()));
@@ -85,8 +88,11 @@ export function filterBar(): HTMLElement {
     typed();
   };
 
+  let trying = 0; // quiet attempts that are not answered yet: one made aloud takes their place, or its refusal would be missed
   const apply = (quietly = false): void => {
-    if (input.value.trim() !== state.get("text").trim()) void attempt(applyFilter({ text: input.value }, quietly));
+    if (input.value.trim() === state.get("text").trim() && (quietly || !trying)) return;
+    if (quietly) trying++;
+    void attempt(applyFilter({ text: input.value }, quietly)).finally(() => void (quietly && trying--));
   };
   // While typing, a condition that is not yet whole stays quiet: what applies is tried after a pause.
   const typed = calm(450, () => {

@@ -33,6 +33,16 @@ export function step(by: 1 | -1): void {
 /** The row of classes with their keys, a field for a new one, and undo. `current`: the label that the targets have. */
 export function labeller(current: () => string | null): HTMLElement {
   const host = h("section", { class: "labeller", "aria-label": "Label" });
+  // Made once: what somebody is typing stays when something else arrives.
+  const input = h("input", { type: "text", placeholder: "New label", "aria-label": "A new label", "data-key": "new-label", list: "classes", maxlength: 200 });
+  const give = (): void => {
+    const name = input.value.trim();
+    input.value = "";
+    if (name) void assign(name);
+  };
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") give();
+  });
   const render = (): void => {
     const info = state.get("info");
     if (!info || !writable()) {
@@ -43,14 +53,6 @@ export function labeller(current: () => string | null): HTMLElement {
     const now = current();
     const classes = info.classes.slice(0, 40);
     const keys = keysOf(classes);
-    const input = h("input", { type: "text", placeholder: "New label", "aria-label": "A new label", "data-key": "new-label", list: "classes", maxlength: 200 });
-    const give = (): void => {
-      const name = input.value.trim();
-      if (name) void assign(name);
-    };
-    input.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") give();
-    });
     const last = state.get("undo").at(-1);
     put(
       host,

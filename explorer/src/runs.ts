@@ -113,9 +113,16 @@ export function runsPage(opened: (space: string) => void): HTMLElement {
     });
   };
 
+  let turn = 0;
   const refresh = async (): Promise<void> => {
+    const mine = ++turn;
+    const before = new Set(jobs.map((job) => job.id));
     const [found, ranked, spaces] = await Promise.all([api.jobs(), api.rankings(), api.spaces()]);
-    jobs = found.filter((job) => job.kind === "fit" || job.kind === "rank");
+    if (mine !== turn) return;
+    // What was started, or has ended, after the question is not in its answer.
+    const newer = jobs.filter((job) => !before.has(job.id) && !found.some((other) => other.id === job.id));
+    const ended = new Map(jobs.filter((job) => ENDED.has(job.state)).map((job) => [job.id, job]));
+    jobs = [...newer, ...found.filter((job) => job.kind === "fit" || job.kind === "rank").map((job) => ended.get(job.id) ?? job)];
     tables = ranked;
     state.set({ spaces });
     jobs.forEach(watch);

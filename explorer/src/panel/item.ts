@@ -17,22 +17,19 @@ export function itemPanel(): HTMLElement {
   const votes = h("div");
   const near = h("div");
   const panel = h("div", { class: "item" }, about, label, votes, near);
-  const render = (): void => {
+  // Each part by itself: the votes come late, and must not replace a neighbour that somebody is about to press.
+  const renderAbout = (): void => {
     const subject = state.get("subject");
     label.classList.toggle("gone", !subject?.id);
-    if (!subject) {
-      put(about, state.get("info") ? invitation() : null);
-      put(votes);
-      put(near);
-      return;
-    }
-    put(about, card());
-    put(votes, tally());
-    put(near, neighbours());
+    put(about, subject ? card() : state.get("info") ? invitation() : null);
   };
-  state.watch(["subject", "neighbours", "votes", "info", "column", "ids"], render);
-  onTheme(render);
-  render();
+  const renderVotes = (): void => put(votes, state.get("subject") ? tally() : null);
+  const renderNear = (): void => put(near, state.get("subject") ? neighbours() : null);
+  state.watch(["subject", "info"], renderAbout);
+  state.watch(["subject", "votes"], renderVotes);
+  state.watch(["subject", "neighbours", "info", "column"], renderNear);
+  onTheme(renderNear);
+  renderAbout();
   return panel;
 }
 

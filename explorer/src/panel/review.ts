@@ -21,6 +21,7 @@ export function reviewPanel(): HTMLElement {
   let note = "";
   let turn = 0;
   let loaded = "";
+  let asked: number | null = null; // where the slider is while no view of that threshold has come
 
   const load = async (threshold: number | null): Promise<void> => {
     const api = state.get("api");
@@ -40,21 +41,24 @@ export function reviewPanel(): HTMLElement {
       }
       if (mine !== turn) return;
       view = "ready" in answer ? answer.ready : null;
+      if (asked === threshold) asked = null;
       note = "";
       state.set({ queue: view?.pairs.map((pair) => pair.id) ?? [] });
     } catch (error) {
       if (mine !== turn) return;
-      view = null;
+      view = asked = null;
       note = error instanceof Error ? error.message : String(error);
     }
     render();
   };
-  const loadSoon = calm(160, (threshold: number) => void attempt(load(threshold)));
+  const loadSoon = calm(160, (threshold: number, of: string) => {
+    if (of === loaded) void attempt(load(threshold)); // else another view was chosen meanwhile
+  });
 
   const render = (): void => {
     const info = state.get("info");
     const tabs = VIEWS.map((one, i) =>
-      h("button", { type: "button", role: "radio", "aria-checked": String(i === chosen), "data-key": one.name, disabled: one.name === "suspects" && info?.labels !== "class", title: one.name === "suspects" && info?.labels !== "class" ? "This space has no class labels" : null, onclick: () => { chosen = i; view = null; void attempt(load(null)); } }, one.title),
+      h("button", { type: "button", role: "radio", "aria-checked": String(i === chosen), "data-key": one.name, disabled: one.name === "suspects" && info?.labels !== "class", title: one.name === "suspects" && info?.labels !== "class" ? "This space has no class labels" : null, onclick: () => { chosen = i; view = asked = null; void attempt(load(null)); } }, one.title),
     );
     put(panel, h("div", { class: "segments", role: "radiogroup", "aria-label": "View" }, tabs), note ? h("p", { class: "quiet", role: "status" }, note) : null, view ? body(view) : null);
   };
@@ -63,12 +67,13 @@ export function reviewPanel(): HTMLElement {
     const words = VIEWS[chosen]!;
     const say = (v: number): string => (found.unit === "share" ? `${Math.round(100 * v)} %` : figure(v));
     const [low, high] = found.range;
-    const output = h("output", {}, say(found.threshold));
-    const slider = h("input", { type: "range", min: low, max: high, step: (high - low) / 200 || 1, value: found.threshold, "data-key": "threshold", "aria-label": `Threshold: ${words.says}`, "aria-valuetext": say(found.threshold) });
+    const at = asked ?? found.threshold;
+    const output = h("output", {}, say(at));
+    const slider = h("input", { type: "range", min: low, max: high, step: (high - low) / 200 || 1, value: at, "data-key": "threshold", "aria-label": `Threshold: ${words.says}`, "aria-valuetext": say(at) });
     slider.addEventListener("input", () => {
       output.textContent = say(Number(slider.value));
       slider.setAttribute("aria-valuetext", say(Number(slider.value)));
-      loadSoon(Number(slider.value));
+      loadSoon((asked = Number(slider.value)), loaded);
     });
     const ids = new Set(found.pairs.flatMap((pair) => (words.name === "duplicates" && pair.other ? [pair.id, pair.other] : [pair.id])));
     const take = (): void => {
@@ -80,7 +85,7 @@ export function reviewPanel(): HTMLElement {
     const border = (title: string, pairs: Pair[]): HTMLElement => h("div", { class: "side" }, h("h4", {}, title), pairs.length ? pairs.slice(0, 3).map((pair) => couple(pair, say)) : h("p", { class: "quiet small" }, "none"));
     return h(
       "div",
-      {},
+      { "data-view": words.name, "data-threshold": found.threshold },
       h("div", { class: "threshold" }, h("p", {}, `${words.says} `, output), passing(found), slider, found.threshold === found.default ? h("p", { class: "quiet small chosen" }, `Chosen from the data: ${found.why}.`) : null, h("p", { class: "total" }, h("b", {}, count(found.total)), words.name === "duplicates" ? " pairs" : " items", found.pairs.length ? h("button", { type: "button", class: "link small", "data-key": "select-view", onclick: take }, `Select ${found.total > found.pairs.length ? `the first ${count(ids.size)}` : "them"}`) : null)),
       h("section", { class: "border", "aria-label": "At the border" }, h("div", { class: "section-head" }, h("h3", {}, "At the border")), h("div", { class: "sides" }, border("just pass", found.border.inside), border("just do not", found.border.outside))),
       h("section", { "aria-label": "All that pass" }, h("div", { class: "section-head" }, h("h3", {}, "Most extreme first")), found.pairs.length ? h("ul", { class: "pairs" }, found.pairs.map((pair) => h("li", {}, couple(pair, say), suspect(pair)))) : h("p", { class: "quiet" }, words.few)),
@@ -118,7 +123,8 @@ export function reviewPanel(): HTMLElement {
     else if (state.get("tab") === "review") render();
   });
   state.watch(["api"], () => {
-    view = null;
+    turn++;
+    view = asked = null;
     loaded = "";
     note = "";
     chosen = 0;

@@ -3,16 +3,20 @@
     apt-get install -y chromium        pip install 'semblance[serve]' playwright
 
 SEMBLANCE_SCREENSHOTS=1 puts the screenshots into docs/explorer; else they go to a temporary folder.
+SEMBLANCE_PAGE_SLOWDOWN=8:3 finds races: the browser has an eighth of its speed, and each of the page's requests and answers
+waits for up to 0.4 s, drawn with seed 3 (8 alone: seed 0), so that answers overtake one another.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +34,22 @@ FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 AUDIT = Path(__file__).with_name("audit.js").read_text().rstrip().removesuffix(";").split("\n", 1)[1]
 FLIPPED = 6  # items whose label is wrong, for the suspects to be found
-PATIENCE = 60.0
+PATIENCE = 120.0
+SLOWDOWN = os.environ.get("SEMBLANCE_PAGE_SLOWDOWN", "")
+LATE = """(() => {
+  let seed = SEED;
+  const wait = () => {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    return new Promise((done) => setTimeout(done, (400 * seed) / 2 ** 32));
+  };
+  const real = window.fetch;
+  window.fetch = async (...asked) => {
+    await wait();
+    const answer = await real(...asked);
+    await wait();
+    return answer;
+  };
+})()"""
 
 
 @pytest.fixture(scope="session")
@@ -91,16 +110,23 @@ class Server:
 
     def __init__(self, *spaces: Path, cwd: Path):
         command = [sys.executable, "-m", "semblance.app.cli", "serve", *map(str, spaces), "--port", "0"]
-        self.process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        # What it logs goes to a file: a pipe that nobody reads is full one day, and then the server waits.
+        log = cwd / f"{spaces[0].stem}.log"
+        with log.open("w") as file:
+            self.process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=file, text=True)
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if " at http" not in line:
-            pytest.fail(f"the server did not start: {line}{self.process.communicate()[1]}")
+        line = next((line for line in self.process.stdout if " at http" in line), None)
+        if line is None:  # it has ended
+            self.process.wait()
+            pytest.fail(f"the server did not start: {log.read_text()}")
         self.address = line.split(" at ")[1].split("/ ")[0].rstrip("/")
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.communicate(timeout=20)
+        try:
+            self.process.communicate(timeout=PATIENCE)
+        finally:
+            self.process.kill()
 
 
 @pytest.fixture(scope="session")
@@ -132,7 +158,7 @@ def chromium():
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is absent: pip install playwright")
     found = system_browser()
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=found, args=FLAGS)
+        browser = started.chromium.launch(executable_path=found, args=FLAGS, timeout=1000 * PATIENCE)
         yield browser
         browser.close()
 
@@ -146,6 +172,10 @@ class Reader:
         self.address, self.pictures = address, pictures
         self.page = self.context.new_page()
         self.page.set_default_timeout(PATIENCE * 1000)
+        if SLOWDOWN:
+            rate, _, seed = SLOWDOWN.partition(":")
+            self.context.new_cdp_session(self.page).send("Emulation.setCPUThrottlingRate", {"rate": float(rate)})
+            self.context.add_init_script(LATE.replace("SEED", seed or "0"))
         self.wrong: list[str] = []  # what the console complains of, less answers of the server that say no
         self.asked: list[str] = []
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
@@ -174,9 +204,38 @@ class Reader:
         shown = self.shot("failed")
         raise AssertionError(f"never true: {expression}; toast: {self.toast()!r}; see {shown}")
 
+    def reads(self, selector: str, text: str, exactly: bool = False) -> None:
+        """Wait until an element's words hold a text, or are it."""
+        found = f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"
+        self.until(f"({found}).trim() === {json.dumps(text)}" if exactly else f"({found}).includes({json.dumps(text)})")
+
+    def comes(self, read: Callable[[], Any], wanted: Any) -> None:
+        """Wait until what a function reads is what is wanted."""
+        end = time.monotonic() + PATIENCE
+        while (found := read()) != wanted and time.monotonic() < end:
+            time.sleep(0.03)
+        assert found == wanted
+
     def settled(self) -> None:
-        """Two frames later everything that was asked for is drawn."""
-        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        """Wait until everything that was asked for is drawn, two frames later, and nothing moves."""
+        self.page.evaluate(
+            """async () => {
+              const frame = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+              const moving = () => document.getAnimations().filter((a) => a.effect.getComputedTiming().endTime < 10_000);
+              const camera = () => JSON.stringify(window.semblance?.map.camera);
+              let before;
+              do {
+                before = camera();
+                await frame();
+                await Promise.allSettled(moving().map((a) => a.finished));
+              } while (camera() !== before);
+            }"""
+        )
+
+    @property
+    def url(self) -> str:
+        """The address as the page has it now. (Playwright's own is told of a change a moment later.)"""
+        return str(self.page.evaluate("() => location.href"))
 
     def state(self, expression: str) -> Any:
         return self.page.evaluate(f"() => (({{state, map}}) => {expression})(window.semblance)")
@@ -195,7 +254,9 @@ class Reader:
 
     def shot(self, name: str) -> Path:
         """The picture of the page, for people. Fewer colours make a small file."""
-        self.settled()
+        if name != "failed":
+            self.pictured("img")
+            self.settled()
         kept = (
             ROOT / "docs" / "explorer"
             if os.environ.get("SEMBLANCE_SCREENSHOTS") and name != "failed"

@@ -35,7 +35,7 @@ def test_by_keyboard_alone_one_filters_chooses_reads_and_labels(reader):
     page.keyboard.press("Enter")
     one.until("semblance.state.get('neighbours')")
     assert one.state("state.get('subject').item.attributes.label") == "4"
-    assert "neighbours" in page.locator("#spoken").inner_text()
+    one.reads("#spoken", "neighbours")
     page.locator("#tab-item").focus()
     page.keyboard.press("ArrowRight")
     assert page.evaluate("() => document.activeElement.id") == "tab-selection"
@@ -87,8 +87,7 @@ def test_everything_is_within_reach_at_a_phones_width(reader, painted):
     px, py = one.state("map.camera.toScreen(map.grid.x[3], map.grid.y[3])")
     box = page.locator(".explore .map").bounding_box()
     page.touchscreen.tap(box["x"] + px, box["y"] + py)
-    one.until("document.querySelectorAll('.hits .hit[data-id]').length === 12")
-    page.wait_for_timeout(300)
+    one.until("document.querySelectorAll('.hits .hit[data-id]').length === 12 && semblance.state.get('votes')")
     one.shot("phone-item")
     one.check()
     for tab in ("filters", "selection", "review", "item"):
@@ -99,13 +98,14 @@ def test_everything_is_within_reach_at_a_phones_width(reader, painted):
     page.tap("[data-key=value-label-2]")
     one.until("semblance.state.get('mask')")
     one.shot("phone-filters")
-    for name in ("compare", "runs"):
-        page.tap(f"nav [data-key={name}]")
-        one.until("document.querySelectorAll('.figure').length === 3 || document.querySelector('.run')")
-        one.check()
-        if name == "compare":
-            one.until("[...document.querySelectorAll('.compare .map')].every(m => m.dataset.drawn === '1797')")
-            one.shot("phone-compare")
+    page.tap("nav [data-key=compare]")
+    one.until("document.querySelectorAll('.figure').length === 3")
+    one.until("[...document.querySelectorAll('.compare .map')].every(m => m.dataset.drawn === '1797')")
+    one.check()
+    one.shot("phone-compare")
+    page.tap("nav [data-key=runs]")
+    one.until("document.querySelector('.run')")
+    one.check()
 
 
 def test_an_address_of_no_space_says_which_there_are(reader):

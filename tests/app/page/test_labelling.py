@@ -25,21 +25,20 @@ def test_a_key_labels_the_item_and_undo_takes_it_back(reader, digits):
     row = one.state("state.get('ids').indexOf('300')")
     colour = one.state(f"map.colouring.of({row})")
     page.keyboard.press(new)
-    one.until(f"semblance.state.get('subject')?.item?.attributes.label === {new!r} && semblance.state.get('facets')")
+    one.until(f"semblance.state.get('subject')?.item?.attributes.label === {new!r}")
     one.until(f"document.querySelector('[data-key=\"class-{new}\"]')?.getAttribute('aria-pressed') === 'true'")
     assert label_of(digits, "300") == new
     assert one.state(f"map.colouring.of({row})") != colour
-    assert f"labelled {new}" in one.toast()
+    one.reads("#spoken", f"labelled {new}")
     one.until("document.querySelectorAll('.votes .own').length || document.querySelector('.votes .badge.warn')")
-    after = counted(page)
-    assert (after[new], after[old]) == (before[new] + 1, before[old] - 1)
-    page.wait_for_timeout(300)
+    one.comes(lambda: counted(page), {**before, new: before[new] + 1, old: before[old] - 1})
     one.shot("label")
     page.keyboard.press("u")
     one.until(f"semblance.state.get('subject')?.item?.attributes.label === {old!r}")
     assert label_of(digits, "300") == old
     assert one.state(f"map.colouring.of({row})") == colour
-    assert "Undone" in one.toast()
+    one.reads("#spoken", "Undone")
+    one.comes(lambda: counted(page), before)
     one.check()
 
 
@@ -56,7 +55,7 @@ def test_a_selection_is_labelled_in_one_step_with_a_new_class_and_undone_in_one(
     page.keyboard.press("Escape")
     page.locator(".explore .map").focus()
     page.keyboard.press("Control+z")
-    one.until("document.getElementById('toast').textContent.includes('Undone')")
+    one.reads("#spoken", "Undone")
     assert [label_of(digits, name) for name in ("20", "21", "22")] == old
     one.until("!semblance.state.get('info').classes.includes('odd one')")  # it came with the label and goes with it
     assert page.locator("[data-key='class-odd one']").count() == 0

@@ -69,6 +69,7 @@ def test_a_point_under_the_mouse_shows_its_own_picture(reader):
 def test_pictures_stand_in_for_dots_when_zoomed_in_and_are_those_of_the_items_that_match(reader, digits):
     one = reader()
     one.open("/s/digits#where=label%20%3D%20'6'")
+    one.until("semblance.state.get('mask')")
     with sb.load(digits) as space:
         table = space.attributes(["label"])["label"].to_pylist()
         sixes = {name for name, label in zip(space.ids, table, strict=True) if label == "6"}
@@ -82,8 +83,8 @@ def test_pictures_stand_in_for_dots_when_zoomed_in_and_are_those_of_the_items_th
         assert one.state(f"state.get('ids')[{row}]") in sixes
     row = one.state("map.inView()[90]")
     one.state(f"(map.camera.x = map.grid.x[{row}], map.camera.y = map.grid.y[{row}], map.zoomBy(4))")
+    one.settled()  # what was drawn before had as many
     one.until("document.querySelector('.explore .map').dataset.pictures > 5")
-    one.page.wait_for_timeout(400)
     one.shot("pictures")
     one.check()
 
@@ -114,13 +115,12 @@ def test_dark_is_dark_by_the_systems_choice_and_by_the_readers(reader, vivid):
     assert vivid(one.look(".explore .map")) >= 6
     page.keyboard.press("m")
     page.keyboard.press("Enter")
-    one.until("document.querySelectorAll('.hits .hit[data-id]').length === 12")
-    page.wait_for_timeout(300)
+    one.until("document.querySelectorAll('.hits .hit[data-id]').length === 12 && semblance.state.get('votes')")
     one.shot("dark")
     page.click("#theme")
     assert np.median(one.look()) > 200
     page.reload()
-    one.until("window.semblance?.state.get('ids')")
+    one.until("window.semblance?.state.get('ids') && semblance.state.get('facets')")
     assert np.median(one.look()) > 200, "the reader's choice was forgotten"
     one.check()
 

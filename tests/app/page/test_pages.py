@@ -63,10 +63,8 @@ def test_a_threshold_is_shown_by_the_pairs_at_its_border(reader):
         low, high = float(slider.get_attribute("min")), float(slider.get_attribute("max"))
         slider.evaluate("(e, v) => { e.value = v; e.dispatchEvent(new Event('input')) }", low + part * (high - low))
         at = float(slider.input_value())
-        found = f"Math.abs(document.querySelector('[data-key=threshold]').value - {at}) < 1e-6"
-        one.until(f"{found} && document.querySelector('.review .border .side .pair')")
-        page.wait_for_timeout(600)
-        one.until("document.querySelector('.border .side .pair') && !document.querySelector('.review > [role=status]')")
+        shown = "document.querySelector('.review [data-threshold]')?.dataset.threshold"
+        one.until(f"Math.abs({shown} - {at}) < 1e-6 && !document.querySelector('.review > [role=status]')")
         totals.append(int(page.locator(".review .total b").inner_text().replace(",", "")))
         scores = [
             [float(text) for text in side.locator(".score").all_inner_texts()]
@@ -85,7 +83,7 @@ def test_wrong_labels_are_among_the_suspects_and_one_click_mends_them(reader):
     page = one.open()
     page.click("#tab-review")
     page.click("[data-key=suspects]")
-    one.until("document.querySelector('.pairs .doubt')")
+    one.until("document.querySelector('.review [data-view=suspects]')")
     total = int(page.locator(".review .total b").inner_text())
     wrong = {"5", "45", "85", "125", "165", "205"}
     suspects = {key.split("-")[1] for key in (e.get_attribute("data-key") for e in page.locator(".pairs .pair").all())}
@@ -98,7 +96,7 @@ def test_wrong_labels_are_among_the_suspects_and_one_click_mends_them(reader):
     assert int(page.locator(".review .total b").inner_text()) <= total - 1
     page.locator(".explore .map").focus()
     page.keyboard.press("u")
-    one.until("document.getElementById('toast').textContent.includes('Undone')")
+    one.reads("#spoken", "Undone")
     one.check()
 
 
@@ -107,7 +105,7 @@ def test_outliers_are_listed_farthest_first(reader):
     page = one.open()
     page.click("#tab-review")
     page.click("[data-key=outliers]")
-    one.until("document.querySelector('.pairs .pair') || document.querySelector('.review .total')")
+    one.until("document.querySelector('.review [data-view=outliers]')")
     scores = [float(text) for text in page.locator(".pairs .score").all_inner_texts()]
     assert scores == sorted(scores, reverse=True)
     one.check()
@@ -119,6 +117,7 @@ def test_two_maps_are_linked_and_their_agreement_is_told(reader, painted):
     page.click("nav [data-key=compare]")
     one.until("document.querySelectorAll('.figure').length === 3")
     one.until("[...document.querySelectorAll('.compare .map')].every(m => m.dataset.drawn === '1797')")
+    one.until("document.querySelector('.compare [data-key=agreement]')")  # both are coloured
     values = page.locator(".figure b").all_inner_texts()
     assert 0 < int(values[0].removesuffix(" %")) <= 100
     assert 0 <= float(values[1]) <= 1
@@ -151,10 +150,10 @@ def test_a_fit_is_watched_and_stopped(reader):
     page.fill("#run-epochs", "400")
     page.click(".start button.primary")
     one.until("(document.querySelector('.chart .line')?.getAttribute('d').match(/L/g) ?? []).length >= 3", patience=180)
-    assert page.locator(".run-detail .badge").inner_text() == "running"
+    one.reads(".run-detail .badge", "running")
     one.shot("fit")
     page.click("[data-key=cancel]")
-    one.until("document.querySelector('.run-detail .badge')?.textContent === 'cancelled'")
+    one.reads(".run-detail .badge", "cancelled")
     assert page.locator("[data-key=cancel]").count() == 0
     one.check()
 

@@ -71,7 +71,7 @@ def test_a_lasso_selects_the_points_inside_and_its_address_opens_it_again(reader
     one.shot("lasso")
     one.check()
     other = reader()
-    other.open(page.url.removeprefix(one.address))
+    other.open(one.url.removeprefix(one.address))
     assert selected(other) == found
     other.check()
 
@@ -84,9 +84,9 @@ def test_a_large_lasso_has_an_address_too(reader):
     draw(page, np.clip(draw_ring, [270, 150], [925, 790]))
     found = selected(one)
     assert len(found) > 200
-    assert "lasso=pca" in page.url
+    assert "lasso=pca" in one.url
     other = reader()
-    other.open(page.url.removeprefix(one.address))
+    other.open(one.url.removeprefix(one.address))
     assert len(selected(other) ^ found) <= 2  # the address has four digits
 
 
@@ -143,7 +143,7 @@ def test_a_selection_leaves_as_a_name_a_file_and_a_condition(reader, digits):
     page.fill("[data-key=selection-name]", "around-ten")
     page.keyboard.press("Enter")
     one.until("semblance.state.get('selection').from.kind === 'named'")
-    assert "selection=around-ten" in page.url
+    assert "selection=around-ten" in one.url
     with page.expect_download() as coming:
         page.click("[data-key=csv]")
     with open(coming.value.path(), newline="") as file:

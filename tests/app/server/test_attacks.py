@@ -252,7 +252,7 @@ def test_a_picture_that_is_none_or_unpacks_into_everything_is_refused(what):
     with pytest.raises(Problem) as problem:
         decoding.image(content, (3, 16, 16))
     assert problem.value.status in (413, 415, 422) and "root:" not in str(problem.value)
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 120
 
 
 @pytest.mark.parametrize("what", WRONG_VECTORS)

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -52,15 +53,17 @@ def test_it_says_where_it_is_answers_and_ends_cleanly(folder, way, code):
             with client.stream("GET", f"/api/jobs/{job['id']}/events") as stream:
                 assert next(stream.iter_lines()).startswith(":")  # a stream is open when it is stopped
                 process.send_signal(way)
-                assert process.wait(40) == code
+                assert process.wait(120) == code
     finally:
         if process.poll() is None:
             process.kill()
     said = process.stderr.read()
     assert "Traceback" not in said and "Error" not in said
     assert ("stopped" in said) == (way == signal.SIGINT)
-    alone = subprocess.run(["ps", "-A", "-o", "args"], capture_output=True, text=True).stdout
-    assert str(folder.parent) not in alone, "a process of the server's is left"
+    end = time.monotonic() + 60
+    while str(folder.parent) in subprocess.run(["ps", "-A", "-o", "args"], capture_output=True, text=True).stdout:
+        assert time.monotonic() < end, "a process of the server's is left"
+        time.sleep(0.1)
 
 
 def test_a_token_lets_in_from_elsewhere_and_is_not_on_the_command_line(folder):
@@ -76,13 +79,13 @@ def test_a_token_lets_in_from_elsewhere_and_is_not_on_the_command_line(folder):
         assert httpx.get(f"{address}api/spaces", headers={"Host": "evil.example"}, timeout=60).status_code == 403
     finally:
         process.terminate()
-        process.wait(40)
+        process.wait(120)
     assert token not in process.stdout.read() + process.stderr.read()
 
 
 def raw(port: int, content: bytes) -> bytes:
-    """What the server says to these bytes, to the end of the connection or two seconds of silence."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
+    """What the server says to these bytes, to the end of the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as line:
         line.sendall(content)
         line.shutdown(socket.SHUT_WR)
         said = b""
@@ -118,7 +121,7 @@ def test_what_is_no_request_of_ours_harms_nobody(folder):
             assert client.get("/api/spaces/zoo/items/3").status_code == 200
     finally:
         process.terminate()
-        process.wait(40)
+        process.wait(120)
     assert "Traceback" not in process.stderr.read()
 
 
@@ -179,7 +182,7 @@ def test_what_the_json_flag_prints_is_one_object(folder):
         assert said["schema"] == 1 and httpx.get(f"{said['address']}healthz", timeout=60).status_code == 200
     finally:
         process.terminate()
-        process.wait(40)
+        process.wait(120)
 
 
 def test_a_socket_of_ipv6_has_an_address_that_can_be_opened():

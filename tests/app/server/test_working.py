@@ -122,7 +122,7 @@ def lane(tmp_path, monkeypatch):
         jobs.close()
 
 
-def until(true, seconds: float = 30) -> None:
+def until(true, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end
