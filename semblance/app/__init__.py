@@ -16,6 +16,7 @@ logs.py        what the library logs, as lines on stderr
 measure.py     what `doctor --measure` times and proposes
 page/          the explorer's page as it is built from `explorer/`
 report.py      the verb `report`
+reproduce.py   the verb `reproduce`: one claim, or many as a queue
 survey.py      the verb `survey`
 scorers.py     who scores a pool for `data filter`
 serve.py       the verb `serve`

@@ -18,6 +18,7 @@ from semblance.app import explain as explaining
 from semblance.app import export as exporting
 from semblance.app import label as labelling
 from semblance.app import report as reporting
+from semblance.app import reproduce as reproducing
 from semblance.app import serve as serving
 from semblance.app import shards as sharding
 from semblance.app import survey as surveying
@@ -42,6 +43,7 @@ doctor.add_to(app)
 explaining.add_to(app)
 exporting.add_to(app)
 reporting.add_to(app)
+reproducing.add_to(app)
 surveying.add_to(app)
 serving.add_to(app)
 sharding.add_to(app)
@@ -148,7 +150,7 @@ def fit(
     reading |= {"split": _split(split), "directed": directed, "nodes": nodes, "column": column, "captions": captions}
     budget = {"epochs": epochs, "device": face.device, "precision": precision}
     if dry_run:
-        _dry(face, [_planned(data, recipe, {**reading, **chosen}, budget, face, seconds)])
+        face.dry([_planned(data, recipe, {**reading, **chosen}, budget, face, seconds)])
         return
     with face.working() as progress:
         more = {"out": out, "seconds": seconds, "resume": resume, "overwrite": overwrite, "workers": workers}
@@ -236,7 +238,7 @@ def embed(
         if dry_run:
             units = len(opened.model.read(data))
             said = {"units": units, "dim": opened.model.dim, "megabytes": round(units * opened.model.dim * 4 / 1e6, 1)}
-            _dry(face, [said])
+            face.dry([said])
             return
         progress(0, 1, "embedding")
         dataset = opened.model.read(data)
@@ -374,7 +376,7 @@ def rank(
         dataset = load_data(data, seed=face.seed or 0, **reading)
         budget["epochs"] = usual_epochs(dataset) if epochs is None else epochs
         plans = [_planned(dataset, r, chosen.get(r, {}), budget, face, seconds) for r in recipe or candidates(dataset)]
-        _dry(face, [{**p, "seeds": seeds, "minutes": round(p["minutes"] * seeds, 2)} for p in plans])
+        face.dry([{**p, "seeds": seeds, "minutes": round(p["minutes"] * seeds, 2)} for p in plans])
         return
     with face.working() as progress:
         found = ranked(
@@ -445,47 +447,6 @@ def recipes(
         tables.show("Settings (--set key=value)", ["key", "default"], settings)
 
 
-@verb(app)
-def reproduce(
-    face: Face,
-    entry: Annotated[str, typer.Argument(help="A catalogue entry, e.g. simsiam.", autocompletion=complete.entries)],
-    broken: Annotated[bool, typer.Option("--broken", help="Run the sabotaged twin, which must not be shown.")] = False,
-    dry_run: DryRun = False,
-) -> None:
-    """Run a paper's claim and write results/ENTRY.json.
-
-    Example: semblance reproduce simsiam
-    """
-    from semblance.claims import ledger
-
-    if dry_run:
-        claim = ledger.load_claim(entry)
-        rules = {part: rule.text for part, rule in claim.parts.items()}
-        said = {"entry": entry, "claim": claim.text, "data": claim.data, "seeds": claim.seeds, "minutes": claim.minutes}
-        _dry(face, [{**said, "parts": rules, "broken": claim.broken}])
-        return
-    seeds = None if face.seed is None else (face.seed,)
-    if seeds is not None:
-        face.say("evidence is what the declared seeds say: with --seed nothing is written")
-    found = ledger.reproduce(entry, broken, seeds=seeds, quiet=face.quiet)
-    if face.as_json:
-        print_json(found)
-    else:
-        rows = [[p["name"], p["value"], p["rule"], "yes" if p["pass"] else "no"] for p in found["parts"]]
-        rows += [[f"baseline: {b['name']}", b["value"], "", ""] for b in found["baselines"]]
-        tables.show("", ["part", "value", "rule", "pass"], rows, right=(1,))
-        print(ledger.summary(found))
-    if not ledger.as_it_should_be(found):
-        raise typer.Exit(1)
-
-
-def print_json(found: dict[str, Any]) -> None:
-    """The evidence as it stands in its file, with the file's own schema number."""
-    import json
-
-    print(json.dumps(found, indent=1, ensure_ascii=False))
-
-
 def _split(given: str | None) -> int | str | None:
     """A number, or shares in words, which the loader reads."""
     return int(given) if given is not None and given.isdigit() else given
@@ -526,14 +487,6 @@ def _planned(
     if seconds is not None:
         found |= {"epochs": None, "steps": None, "minutes": round(seconds / 60, 2)}
     return found
-
-
-def _dry(face: Face, plans: list[dict[str, Any]]) -> None:
-    if face.as_json:
-        face.answer({"dry_run": plans[0]} if len(plans) == 1 else {"dry_run": plans})
-        return
-    for plan in plans:
-        print(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in plan.items()))
 
 
 def main() -> None:

@@ -85,6 +85,14 @@ class Face:
         objects = [{"schema": SCHEMA, **entry} for entry in (content if isinstance(content, Sequence) else [content])]
         print(json.dumps(plain(objects if several else objects[0]), indent=1, ensure_ascii=False, allow_nan=False))
 
+    def dry(self, plans: Sequence[Mapping[str, Any]]) -> None:
+        """What it would take, where nothing is to be done yet."""
+        if self.as_json:
+            self.answer({"dry_run": plans[0] if len(plans) == 1 else plans})
+            return
+        for plan in plans:
+            print(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in plan.items()))
+
 
 def key_values(given: Sequence[str] | None) -> dict[str, str]:
     """What `--set key=value` says, time after time."""

@@ -3,6 +3,7 @@
 captioned_digits.py  two digits on a canvas, and a sentence that says what they are
 coloured_digits.py  digits large or small, in one of four colours: classes known by attributes
 drawings.py         characters of alphabets that were never seen, and pairs of them
+every.py            many claims as a queue of runs, on one machine or on a cluster
 evidence.py         results/ENTRY.json, what is stale, and docs/EVIDENCE.md
 ledger.py           `@claim`, the rules of its parts, and the runs that keep or break them
 perceptrons.py      MNIST as rows for claims on perceptrons, and who is right

@@ -297,17 +297,14 @@ def as_it_should_be(found: Mapping[str, Any]) -> bool:
 
 def run_all(stale: bool = False) -> int:
     """Every claim and its twin, each in a process of its own; goes on after a failure; ends with the page."""
-    failures = []
-    for entry in evidence.claimed():
-        for broken in (False, True):
-            found = evidence.read(entry, broken)
-            if stale and found is not None and not evidence.is_stale(found):
-                continue
-            name = f"{entry}{' --broken' if broken else ''}"
-            done = subprocess.run([sys.executable, "-m", MODULE, entry, *(["--broken"] if broken else [])], check=False)
-            if done.returncode:
-                failures.append(name)
+    from semblance.claims.every import jobs, name_of, run_every
+
+    def told(done: int, total: int, text: str) -> None:
+        print(f"{done} of {total}: {text}", flush=True)
+
+    rows = run_every(jobs(stale=stale), progress=told)
     print(f"wrote {evidence.write_page()}")
+    failures = [name_of((row["entry"], row["broken"])) for row in rows if not row["as_it_should_be"]]
     print(f"{len(failures)} not as they should be{': ' + ', '.join(failures) if failures else ''}")
     return 1 if failures else 0
 

@@ -16,7 +16,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -163,14 +163,22 @@ def fit_on(
 
 
 def runs_on(
-    on: str, run: Callable[[Any], T], jobs: Sequence[Any], workers: int | None = None
-) -> Iterator[tuple[Any, T]]:
-    """(job, run(job)) as they end, each in a Ray task; what is not yet done is dropped when the caller stops asking."""
+    on: str,
+    run: Callable[[Any], T],
+    jobs: Sequence[Any],
+    workers: int | None = None,
+    *,
+    alone: bool = False,
+    lost: Callable[[Any, SemblanceError], T] | None = None,
+) -> Generator[tuple[Any, T], None, None]:
+    """(job, run(job)) as they end, each in a Ray task; what is not yet done is dropped when the caller stops asking. alone:
+    no process runs a second job. lost: what stands for a job that fails, which without it ends the others too."""
     ray = joined(on)
     cores = int(ray.cluster_resources().get("CPU", 1))
     at_once = min(workers or cores, cores)
     held = ray.put(run)
-    task = ray.remote(num_cpus=max(1, cores // at_once), max_retries=LIVES)(_run)
+    once = {"max_calls": 1} if alone else {}
+    task = ray.remote(num_cpus=max(1, cores // at_once), max_retries=LIVES, **once)(_run)
     waiting: list[Any] = list(jobs)
     running: dict[Any, Any] = {}
     try:
@@ -181,9 +189,12 @@ def runs_on(
             ready, _ = ray.wait(list(running), num_returns=1)
             job = running.pop(ready[0])
             try:
-                yield job, ray.get(ready[0])
+                found = ray.get(ready[0])
             except ray.exceptions.RayError as error:
-                raise _plain(error, None) from error
+                if lost is None:
+                    raise _plain(error, None) from error
+                found = lost(job, _plain(error, None))
+            yield job, found
     finally:
         for reference in running:
             ray.cancel(reference, force=True)

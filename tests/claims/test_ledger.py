@@ -269,30 +269,6 @@ class Commands:
         return subprocess.CompletedProcess(command, self.code, answer)
 
 
-def test_all_claims_go_on_after_a_failure_and_end_with_the_page(monkeypatch, capsys):
-    commands = Commands(code=1)
-    monkeypatch.setattr(ledger, "subprocess", commands)
-    monkeypatch.setattr(evidence, "claimed", lambda: ["simsiam", "icon"])
-    monkeypatch.setattr(evidence, "write_page", lambda: "the page")
-    assert ledger.main(["all"]) == 1
-    assert commands.seen == [["simsiam"], ["simsiam", "--broken"], ["icon"], ["icon", "--broken"]]
-    said = capsys.readouterr().out
-    assert "the page" in said and "4 not as they should be: simsiam, simsiam --broken, icon, icon --broken" in said
-
-
-def test_stale_runs_only_what_changed_or_was_never_run(monkeypatch):
-    commands = Commands()
-    monkeypatch.setattr(ledger, "subprocess", commands)
-    monkeypatch.setattr(evidence, "claimed", lambda: ["simsiam", "icon"])
-    monkeypatch.setattr(evidence, "write_page", lambda: "the page")
-    monkeypatch.setattr(
-        evidence, "read", lambda entry, broken=False: None if entry == "icon" and broken else {entry: 1}
-    )
-    monkeypatch.setattr(evidence, "is_stale", lambda found: "simsiam" in found)
-    assert ledger.main(["all", "--stale"]) == 0
-    assert commands.seen == [["simsiam"], ["simsiam", "--broken"], ["icon", "--broken"]]
-
-
 @pytest.mark.parametrize(
     "recorded, verdict, twin, code, last",
     [
