@@ -18,6 +18,7 @@ solve.py         what has a closed form, or a library's solver, instead of gradi
 survey.py        look at all training units before learning from batches of them, once or again and again
 taught.py        a teacher learns, is asked once about everything, and the student learns from what it said
 watch.py         all items mapped to nearly one direction, or to a few
+whole_norm.py    batch norm whose batch lies in several processes
 workers.py       the answers of several people become one, and people are told apart by their errors
 """
 

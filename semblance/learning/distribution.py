@@ -5,9 +5,8 @@
 
 Every process draws the same batch (chance is counted, see parts.py). What the encoder computes is shared out. What follows
 it, and whatever reaches into the encoder by another door than `embed` or `forward`, is computed by all, and the mean of
-equal gradients is the gradient. Batch norm inside the encoder takes its moments over the whole batch: `F.batch_norm` is
-answered here while an encoder reads its share. So contrast, prototypes and batch statistics see what one process would
-see, and two processes find its loss and gradients.
+equal gradients is the gradient. Batch norm inside the encoder takes its moments over the whole batch (whole_norm.py). So
+contrast, prototypes and batch statistics see what one process would see, and two processes find its loss and gradients.
 
 What goes over the wire in a step: the embeddings, two moments per channel of every batch norm, and one gradient.
 
@@ -16,7 +15,7 @@ Data-parallel training: Li et al. 2020, arXiv:2006.15704; gathered contrast as i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -24,14 +23,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
 from semblance.contracts import Batch, Metrics
 from semblance.encoders.vision.norm import fused
 from semblance.errors import SemblanceError
 from semblance.learning.loop import Stepping, train
 from semblance.learning.parts import Budget, Feed, Network, Parts
+from semblance.learning.whole_norm import WholeBatch
 
 
 def processes() -> int:
@@ -62,63 +60,6 @@ class Gathered(torch.autograd.Function):
     def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None, None]:
         """The own rows' part."""
         return gradients[0][ctx.place] * dist.get_world_size(), None, None  # type: ignore[attr-defined]
-
-
-class Summed(torch.autograd.Function):
-    """The sum over processes, on every one of them; each one's loss depends on it, so its gradient is a sum as well."""
-
-    @staticmethod
-    def forward(ctx: Any, own: Tensor) -> Tensor:
-        """Of tensors of one shape."""
-        whole = own.clone()
-        dist.all_reduce(whole)
-        return whole
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
-        """The sum over processes."""
-        whole = gradients[0].clone()
-        dist.all_reduce(whole)
-        return whole
-
-
-class WholeBatch(TorchFunctionMode):
-    """Within it batch norm in training takes its moments over all processes' items."""
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Answers `F.batch_norm`; everything else is as it was."""
-        given = kwargs or {}
-        return batch_norm(*args, **given) if func is F.batch_norm and given.get("training") else func(*args, **given)
-
-
-def batch_norm(
-    x: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    """`F.batch_norm` of x [n, C, ...] in training, with the moments of all processes' x."""
-    over = [0, *range(2, x.ndim)]
-    shape = [1, -1, *[1] * (x.ndim - 2)]
-    y = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-    count = torch.tensor(float(x.numel() // x.shape[1]), dtype=y.dtype, device=x.device)
-    dist.all_reduce(count)
-    mean = Summed.apply(y.sum(over)) / count
-    centred = y - mean.view(shape)
-    var = Summed.apply(centred.square().sum(over)) / count
-    if running_mean is not None and running_var is not None:
-        with torch.no_grad():
-            running_mean.lerp_(mean.to(running_mean.dtype), momentum)
-            running_var.lerp_((var * count / (count - 1).clamp_min(1)).to(running_var.dtype), momentum)
-    scale = (var + eps).rsqrt() if weight is None else (var + eps).rsqrt() * weight
-    out = centred * scale.view(shape)
-    return (out if bias is None else out + bias.view(shape)).to(x.dtype)
 
 
 class Shared(nn.Module):

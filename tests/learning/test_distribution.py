@@ -14,8 +14,9 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from semblance.learning.backprop import Backprop
-from semblance.learning.distribution import WholeBatch, processes, share_of, together
+from semblance.learning.distribution import processes, share_of, together
 from semblance.learning.parts import Budget, Feed, Parts
+from semblance.learning.whole_norm import WholeBatch
 from semblance.recipes.registry import build, own
 from semblance.space.training import train
 from semblance.testing import short, small
@@ -86,25 +87,27 @@ def one_of_two(rank: int, folder: str, names: list[str]) -> None:
         found = learned(name)
         if rank == 0:
             torch.save(found, f"{folder}/{name}.pt")
-    held, history = nine(), told()
+    held, short, history = nine(), nine(torch.bfloat16, torch.float32), told()
     if rank == 0:
-        torch.save({"nine": held, "told": history}, f"{folder}/beside.pt")
+        torch.save({"nine": held, "short": short, "told": history}, f"{folder}/beside.pt")
     dist.destroy_process_group()
 
 
-def nine() -> dict[str, Tensor]:
+def nine(values: torch.dtype = torch.float64, weights: torch.dtype = torch.float64) -> dict[str, Tensor]:
     """Nine items through batch norm: four here and five there, where there are two."""
-    layer, x = nn.BatchNorm2d(3).double(), torch.linspace(-9, 9, 108).sin().double().reshape(9, 3, 2, 2)
+    layer = nn.BatchNorm2d(3).to(weights)
+    x = torch.linspace(-9, 9, 108).sin().reshape(9, 3, 2, 2).to(values).requires_grad_()
     if processes() == 1:
         y = layer(x)
     else:
         with WholeBatch():
             y = layer(x[share_of(9)])
-    y.pow(3).sum().backward()
-    for parameter in layer.parameters():  # of one sum over all items: every process has a part of it
+    y.to(weights).pow(3).sum().backward()
+    found = {"by x": x.grad, "by weight": layer.weight.grad, "by bias": layer.bias.grad}
+    for gradient in found.values():  # of one sum over all items: every process has a part of it
         if processes() > 1:
-            dist.all_reduce(parameter.grad)
-    return {"mean": layer.running_mean, "var": layer.running_var, "by weight": layer.weight.grad}
+            dist.all_reduce(gradient)
+    return {"mean": layer.running_mean, "var": layer.running_var, **found}
 
 
 def told() -> list[dict[str, float]]:
@@ -135,6 +138,12 @@ def test_batch_norm_takes_its_moments_over_both(folder: Path) -> None:
     two, one = torch.load(folder / "beside.pt")["nine"], nine()
     for key in one:
         assert torch.allclose(one[key], two[key], rtol=1e-10, atol=1e-12), key
+
+
+def test_batch_norm_of_short_numbers_does_so_to_their_precision(folder: Path) -> None:
+    two, one = torch.load(folder / "beside.pt")["short"], nine(torch.bfloat16, torch.float32)
+    for key in one:
+        assert torch.allclose(one[key].float(), two[key].float(), rtol=0.02, atol=0.05), key
 
 
 def test_a_run_of_two_goes_where_a_run_of_one_goes(folder: Path) -> None:
