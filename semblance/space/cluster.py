@@ -48,6 +48,8 @@ def joined(on: str) -> Any:
     """The module `ray`, connected to the cluster of this name."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what Ray will do later; unset, it warns of it
+    # Ray Train asks its workers every two seconds and lets none report twice between: a short epoch would wait for it.
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     try:
         import ray
     except ImportError:
