@@ -20,6 +20,7 @@ edge_lists.py  rows of edges, memberships or interactions -> a relational datase
 edge_tables.py  edge lists read batch by batch, whatever names their nodes have
 edges.py       edges as people have them -> a graph whose every edge is checked
 even.py        every label equally often, however many items it has
+folder_parts.py  a folder of images as stretches of its sorted listing
 formula_graphs.py  graphs of formulas in pairs that colour refinement cannot tell apart
 graph_families.py  families of random graphs: the shapes on which methods are compared
 graph_facts.py  what a graph is like: counts told in a line, and what a method can be held to
@@ -39,6 +40,7 @@ judged.py      pairs of units of which somebody said how alike they are, and bat
 known.py       every batch holds some units of which something is known
 known_graphs.py  named sets of the relational domains
 labels.py      labels as people have them -> one of three columns of numbers
+listing.py     the files a source is made of, kept on disk, and what changed since
 layer_samples.py  batches of nodes with one sample of sources for all of them
 link_splits.py  hidden edges, and pairs without one, for link prediction
 load.py        whatever the user has -> a dataset, with the domain inferred and said
@@ -50,6 +52,7 @@ named.py       real data known by name, bundled with a library or lying in the d
 neighbour_samples.py  batches of nodes with a sampled part of their surroundings
 networkx_graphs.py  graphs of networkx -> arrays by role
 node_tables.py  a table of nodes beside a file of edges
+parts.py       a source larger than memory as stretches that any process can read by itself
 pasted.py      a blob of one picture lies on another, and moves
 pictures.py    any file pillow reads, or an array -> uint8 [C, H, W] of the asked size
 pieces.py      texts cut into numbered pieces, and texts of different lengths as one array
@@ -67,6 +70,8 @@ sidecar.py     what else is known of each file, joined by its name
 splits.py      which units are learned from and which are kept to judge with
 streaming.py   batches from data that is read in stretches, mixed within what is open at a time
 tables.py      CSV, Parquet and data frames of any library, and which of their columns is what
+table_files.py  Parquet and Arrow files read from a row to a row
+table_parts.py  tables, one or a folder of them, as stretches of their rows
 text_views.py  a text as it might also have been written, with some words left out
 texts.py       a column of a table, lines, files or strings -> texts, and pairs of texts
 timed_sets.py  sets of nodes that are asked about at a moment: will they meet?

@@ -49,21 +49,27 @@ Size = int | tuple[int, int] | None
 
 
 def read_pictures(
-    files: list[Path], names: list[str], place: str | None, size: Size, progress: Progress | None
+    files: list[Path],
+    names: list[str],
+    place: str | None,
+    size: Size,
+    progress: Progress | None,
+    all_may_fail: bool = False,
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Pictures uint8 [N, C, H, W] and the facts of those that could be read: `kept` (their positions among the files),
     `shape`, `content` (hash), `skipped` (name, why), and per picture `bytes`, `width`, `height`, `taken`.
 
     From the cache where it has them, else decoded: into the cache under the name of their place, or without one into
     memory. size: (height, width) or one number; None keeps a common size of at most 64 pixels a side, else takes 64 x 64.
+    More than half that cannot be read are an error, unless the files are a stretch of many in which `all_may_fail`.
     """
     size = None if size is None else pair(size)
     if place is None:
-        return _decode_all(files, names, size, progress, None)
+        return _decode_all(files, names, size, progress, None, all_may_fail)
     where = hashlib.blake2b(repr((FORMAT, place, size)).encode("utf-8", "surrogateescape"), digest_size=8)
     what = hashlib.blake2b(digest_size=12)
     for name, file in zip(names, files, strict=True):
-        what.update(f"{name}\0{_stamp(file)}\n".encode())
+        what.update(f"{name}\0{stamp(file)}\n".encode())
     try:
         cache = _cache()
         entry = cache / f"{where.hexdigest()}-{what.hexdigest()}"
@@ -80,7 +86,8 @@ def read_pictures(
         ) from None
 
 
-def _stamp(file: Path) -> tuple[int, int]:
+def stamp(file: Path) -> tuple[int, int]:
+    """The size of a file and when it was changed, in nanoseconds."""
     try:
         stat = os.stat(file)
     except OSError:  # a link to nothing: it will be skipped when it is read
@@ -148,7 +155,12 @@ def _remove(entry: Path) -> None:
 
 
 def _decode_all(
-    files: list[Path], names: list[str], size: Size, progress: Progress | None, out: Path | None
+    files: list[Path],
+    names: list[str],
+    size: Size,
+    progress: Progress | None,
+    out: Path | None,
+    all_may_fail: bool = False,
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Heads, then pictures, into a file or an array; what cannot be read is left out and its place taken by the next."""
     Image.init()  # pillow fills its tables of formats here, which threads should not do at once
@@ -157,7 +169,8 @@ def _decode_all(
         heads = list(_in_order(pool, lambda f: _tried(header, f), files, AT_A_TIME, "looking at images", progress))
         good = [i for i, head in enumerate(heads) if isinstance(head, Header)]
         skipped += [(names[i], str(head)) for i, head in enumerate(heads) if not isinstance(head, Header)]
-        _enough(skipped, len(files))
+        if not all_may_fail:
+            enough(skipped, len(files))
         channels = 1 if all(heads[i].grey for i in good) else 3
         shape = (channels, *_size([heads[i] for i in good], size))
         at_a_time = max(2 * THREADS, min(AT_A_TIME, UNDER_WAY // int(np.prod(shape))))
@@ -177,7 +190,8 @@ def _decode_all(
                 else:
                     file.write(picture.data)
                 kept.append(i)
-        _enough(skipped, len(files))
+        if not all_may_fail:
+            enough(skipped, len(files))
     facts = {
         "kept": kept,
         "shape": [len(kept), *shape],
@@ -222,7 +236,8 @@ def _size(heads: list[Header], size: tuple[int, int] | None) -> tuple[int, int]:
     return only if len(common) == 1 and max(only) <= SMALL else (SMALL, SMALL)
 
 
-def _enough(skipped: list[tuple[str, str]], files: int) -> None:
+def enough(skipped: Sequence[tuple[str, str]], files: int) -> None:
+    """Raises where more than half of the files could not be read."""
     if 2 * len(skipped) > files or len(skipped) == files:
         name, why = skipped[0]
         raise SemblanceError(

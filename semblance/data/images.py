@@ -74,19 +74,19 @@ def from_folder(
     apart = all(parts) and tops <= WORDS.keys() and "train" in {WORDS[t] for t in tops}
     classes = [(p[1:] if apart else p)[:1] for p in parts]
     found, facts = read_pictures(
-        [root / n for n in names], [_text(n) for n in names], str(root.resolve()), size, progress
+        [root / n for n in names], [as_text(n) for n in names], str(root.resolve()), size, progress
     )
     kept = facts["kept"]
     folders = [classes[i][0] if classes[i] else None for i in kept]
     splits = from_words([parts[i][0] for i in kept]) if apart else None
-    ids = [_text(Path(names[i]).as_posix()) for i in kept]
-    columns = _columns(ids, facts)
+    ids = [as_text(Path(names[i]).as_posix()) for i in kept]
+    columns = file_columns(ids, facts)
     notes = [f"domain: images (folder of {len(kept):,} files)"]
     targets = None
     if len(set(folders) - {None}) > 1:
-        targets = labels_of(pa.array([None if f is None else _text(f) for f in folders], pa.string()), "class")
+        targets = labels_of(pa.array([None if f is None else as_text(f) for f in folders], pa.string()), "class")
     if any(folders):
-        columns["class"] = pa.array([None if f is None else _text(f) for f in folders], pa.string())
+        columns["class"] = pa.array([None if f is None else as_text(f) for f in folders], pa.string())
         if targets is None:
             notes.append(f"there is one class folder only ({next(filter(None, folders))}): no labels are made of it")
     beside = sidecar(root, ids, id_column)
@@ -112,7 +112,7 @@ def from_files(
 ) -> ArrayDataset:
     """These files, each of which has to be an image; in memory, without a cache. Ids are the paths as given; `label` names
     one of the attributes, `labels` are the files' own."""
-    ids = [_text(Path(p).as_posix()) for p in paths]
+    ids = [as_text(Path(p).as_posix()) for p in paths]
     for path in map(Path, paths):
         if not path.is_file():
             raise SemblanceError(f"there is no image {str(path)!r}: check the path")
@@ -121,7 +121,7 @@ def from_files(
         name, why = facts["skipped"][0]
         raise SemblanceError(f"image {name!r} cannot be read: {why}")
     notes = [f"domain: images ({len(ids):,} files)" if len(ids) > 1 else "domain: images (a file)"]
-    columns = _columns(ids, facts)
+    columns = file_columns(ids, facts)
     targets = None if label is None else _chosen(label, columns)
     targets = targets if labels is None else labels_of(labels)
     source = str(Path(paths[0]).absolute()) if len(ids) == 1 else ""
@@ -150,7 +150,7 @@ def from_table(
     **known: Any,
 ) -> ArrayDataset:
     """The images that a column of paths names, relative to `root` or absolute. `place` names the cache's entry."""
-    column, role = _path_column(table, what), roles(table, label, id_column)
+    column, role = path_column(table, what), roles(table, label, id_column)
     key, label, split = role["id"] or column, role["label"], role["split"]
     paths = [v.replace("\\", "/") if v else "" for v in table.column(column).to_pylist()]
     files = [root.resolve() / path for path in paths]
@@ -164,7 +164,7 @@ def from_table(
         facts,
         names if key == column else id_values(rows.column(key), key),
         None if label is None else labels_of(rows.column(label), label),
-        _columns(names, facts) | {name: others.column(name) for name in others.column_names},
+        file_columns(names, facts) | {name: others.column(name) for name in others.column_names},
         None if split is None else from_words(rows.column(split).to_pylist()),
         seed,
         [f"domain: images (table of {table.num_rows:,} rows, paths in column {column!r})", *left_out],
@@ -172,7 +172,7 @@ def from_table(
     )
 
 
-def _path_column(table: pa.Table, what: str) -> str:
+def path_column(table: pa.Table, what: str) -> str:
     """The one column of image paths; where values do not tell, its name does."""
     lower = {name.lower(): name for name in reversed(table.column_names)}
     called = [lower[key] for key in KEYS if key in lower and is_text(table.schema.field(lower[key]).type)]
@@ -231,11 +231,11 @@ def _chosen(label: str, columns: dict[str, Any]) -> Labels:
     return labels_of(columns[label], label)
 
 
-def _columns(ids: list[str], facts: dict[str, Any]) -> dict[str, Any]:
+def file_columns(ids: list[str], facts: dict[str, Any]) -> dict[str, Any]:
     """The attributes that every file has."""
     taken = [None if t is None else datetime.datetime.fromisoformat(t) for t in facts["taken"]]
     return {
-        "file": pa.array([i.rpartition("/")[2] for i in ids]),
+        "file": pa.array([i.rpartition("/")[2] for i in ids], pa.string()),
         "bytes": pa.array(facts["bytes"], pa.int64()),
         "width": pa.array(facts["width"], pa.int32()),
         "height": pa.array(facts["height"], pa.int32()),
@@ -243,6 +243,6 @@ def _columns(ids: list[str], facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _text(name: str) -> str:
+def as_text(name: str) -> str:
     """A file name as text that can be stored, whatever its bytes are."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -82,11 +82,11 @@ def from_table(
     **known: Any,
 ) -> ArrayDataset:
     """A text a row, or a pair of texts a row."""
-    names = _chosen(table, what, column, label, id_column)
+    names = columns_of_texts(table, what, column, label, id_column)
     if len(names) == 2:
         return _pairs(table, names, what, label, seed, known)
     found = roles(table, label, id_column)
-    texts, kept, empty = _filled(table.column(names[0]))
+    texts, kept, empty = filled(table.column(names[0]))
     if not len(kept):
         raise SemblanceError(f"{what}: column {names[0]!r} holds no text at all: name another by --column")
     ids = None if found["id"] is None else id_values(table.column(found["id"]), found["id"])
@@ -107,7 +107,7 @@ def from_table(
     )
 
 
-def _chosen(
+def columns_of_texts(
     table: pa.Table, what: str, column: str | None, label: str | None, id_column: str | None
 ) -> tuple[str, ...] | list[str]:
     """The column of texts, or the two of pairs."""
@@ -134,7 +134,7 @@ def _chosen(
     raise SemblanceError(f"{what} has the columns of texts {told}: name one by --column, or two with a comma for pairs")
 
 
-def _filled(column: pa.ChunkedArray | Sequence[str | None]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def filled(column: pa.ChunkedArray | Sequence[str | None]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The texts there are as an array of objects, their rows, and the rows without."""
     cells = column.cast(pa.large_string()).to_pylist() if isinstance(column, pa.ChunkedArray) else list(column)
     there = np.array([bool(cell and cell.strip()) for cell in cells], bool)
@@ -207,7 +207,7 @@ def _of_units(pairs: Judged, units: int) -> dict[str, np.ndarray]:
 def from_lines(path: Path, *, seed: int = 0, **known: Any) -> ArrayDataset:
     """A file of texts, one a line; ids are line numbers from 1."""
     lines = _decoded(path).splitlines()
-    texts, kept, empty = _filled(lines)
+    texts, kept, empty = filled(lines)
     if not len(kept):
         raise SemblanceError(f"{path} holds no text: give at least one line of words")
     if not any(letter.isalpha() for text in texts[:LOOKED] for letter in text):
@@ -273,7 +273,7 @@ def from_list(given: Sequence[str], *, labels: Any = None, seed: int = 0, **know
     strange = next((i for i, text in enumerate(given) if not isinstance(text, str)), None)
     if strange is not None:
         raise SemblanceError(f"text {strange} is a {type(given[strange]).__name__}: give strings")
-    texts, kept, empty = _filled(given)
+    texts, kept, empty = filled(given)
     if not len(kept):
         raise SemblanceError(f"there is no text among the {len(given)} given: give at least one word")
     if len(empty) and labels is not None:
