@@ -213,7 +213,7 @@ class Reader:
         """Wait until what a function reads is what is wanted."""
         end = time.monotonic() + PATIENCE
         while (found := read()) != wanted and time.monotonic() < end:
-            time.sleep(0.03)
+            self.page.wait_for_timeout(30)  # not time.sleep: the browser's requests are heard of meanwhile
         assert found == wanted
 
     def settled(self) -> None:
