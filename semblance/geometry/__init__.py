@@ -27,6 +27,7 @@ nearest.py    the k most similar of N items for each of Q queries, exactly, in m
 overlap.py    common neighbours of many pairs at once, and those of one only
 pairs.py      the undirected pairs of a graph, each once
 sheaves.py    sheaves that are given: tables of restriction maps, connections
+stored_rows.py rows of edges on disk, sorted there and read a stretch at a time
 products.py   what a sparse matrix makes of features
 rows.py       rows of floats as vector values, for compiled code
 scaling.py    points from all their distances by one eigendecomposition, flat and hyperbolic

@@ -2,6 +2,7 @@
 
 align.py       two spaces brought together: pairs, method, judgement
 aligned.py     what two aligned spaces answer: one query, the items of both
+by_blocks.py   whole graphs whose rows go by blocks, as tasks of a cluster
 card.py        the README.md in a space's folder
 choose.py      which recipe, and does it suit the data: asked once, before anything is trained
 cluster.py     fits and rankings on a Ray cluster: the same code on several workers

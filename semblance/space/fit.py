@@ -29,6 +29,7 @@ from semblance.learning.watch import warning
 from semblance.memory.indexed import FIRST
 from semblance.memory.store import Store
 from semblance.recipes.registry import package_of, stored_name
+from semblance.space.by_blocks import in_blocks, whole
 from semblance.space.card import write_card
 from semblance.space.choose import choose, ignored, suits
 from semblance.space.cluster import brought, elsewhere, fit_on
@@ -100,7 +101,7 @@ def fit(
         say(note)
     target = _target(out, dataset, overwrite, resume)
     fitting = target.with_name(target.name + ".fitting")
-    name, chosen = "", None
+    name, chosen, blocks = "", None, None
     if isinstance(recipe, Model):
         suits(recipe, dataset)
     else:
@@ -147,10 +148,11 @@ def fit(
                 "resume": resume,
                 "signature": record["hash"],
             }
-            if not away:
+            blocks = in_blocks(dataset, chosen, on, workers, fitting, progress)
+            if blocks is not None or not away:
                 if resume:
                     brought(fitting)
-                model = train(dataset, chosen, checkpoints=fitting, **training)
+                model = train(dataset, blocks or chosen, checkpoints=fitting, **training)
             else:
                 model = fit_on(on, workers, dataset, chosen, folder=fitting, **training)
     for note in model.notes if model is not recipe else ():
@@ -164,6 +166,8 @@ def fit(
         **({"on": on} if away else {}),
     }
     _commit(target, dataset, model, record, progress)
+    if blocks is not None:
+        whole(model)
     shutil.copyfile(fitting / "log.jsonl", target / "log.jsonl")
     shutil.rmtree(fitting)
     write_card(target, dataset, record)

@@ -5,6 +5,7 @@ alone.py         a node by its own features, the graph never looked at
 attending.py     static attention as one compiled step
 attention.py     how much a node takes from each neighbour, scored from both
 bases.py         polynomials of an operator: Chebyshev's, Bernstein's, learned, optimal for the features
+by_blocks.py     powers of an operator on disk, a block of rows at a time
 coarsen.py       a graph made smaller between its layers, and read at every size
 codes.py         every neighbourhood as one entry of a codebook
 contextual.py    messages that depend on who listens
