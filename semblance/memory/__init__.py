@@ -1,5 +1,6 @@
 """Where representations live: stores that survive a kill, and indexes that find the near ones.
 
+adoption.py        vectors in finished files become those of a space, without being copied, at once
 anchored.py        an encoder that answers with codes relative to training items
 anchors.py         relative codes: an item is said by its similarities to anchors
 associative.py     patterns with blanks as Hebbian couplings: several retrieved at once

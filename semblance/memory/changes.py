@@ -54,7 +54,7 @@ def append(
     table = arrow.fitted(table, schema)
     first_slot = sum(segment.rows for segment in record.segments)
     _die(connection, record.version, old.values())
-    rows = _new_rows(connection, record.version, ids, range(first_slot, first_slot + len(ids)))
+    rows = new_rows(connection, record.version, ids, range(first_slot, first_slot + len(ids)))
     for block in [items.vectors] if isinstance(items.vectors, np.ndarray) else items.vectors:
         files.write(block)
     if files.rows != len(ids):
@@ -72,7 +72,7 @@ def append(
     else:
         arrow.put(connection, schema, rows, table)
     if items.thumbnails is not None:
-        _put_thumbnails(connection, rows, items.thumbnails)
+        put_thumbnails(connection, rows, items.thumbnails)
     write_record(connection, record._replace(schema=schema, segments=files.finish(), dead=record.dead + len(old)))
 
 
@@ -90,7 +90,7 @@ def relabel(connection: sqlite3.Connection, record: Record, ids: Sequence[str], 
     slots = dict(_picked(connection, "row, slot", "row", list(old.values())))
     arrow.add_columns(connection, record.schema, schema)
     _die(connection, record.version, old.values())
-    rows = _new_rows(connection, record.version, ids, [slots[old[id]] for id in ids])
+    rows = new_rows(connection, record.version, ids, [slots[old[id]] for id in ids])
     _inherit(connection, schema, list(zip((old[id] for id in ids), rows, strict=True)))
     arrow.overwrite(connection, schema, rows, table)
     write_record(connection, record._replace(schema=schema, dead=record.dead + len(old)))
@@ -100,7 +100,7 @@ def _die(connection: sqlite3.Connection, version: int, rows: Iterable[int]) -> N
     connection.executemany("UPDATE items SET died = ? WHERE row = ?", zip(repeat(version), rows, strict=False))
 
 
-def _new_rows(connection: sqlite3.Connection, version: int, ids: Sequence[str], slots: Sequence[int]) -> range:
+def new_rows(connection: sqlite3.Connection, version: int, ids: Sequence[str], slots: Sequence[int]) -> range:
     """Rows for these ids, above all there are."""
     (first,) = connection.execute("SELECT coalesce(max(row), -1) + 1 FROM items").fetchone()
     rows = range(first, first + len(ids))
@@ -121,7 +121,7 @@ def _inherit(connection: sqlite3.Connection, schema: pa.Schema, pairs: Sequence[
     connection.executemany(f"INSERT INTO thumbnails SELECT ?, {first} FROM thumbnails WHERE row = ?", turned)
 
 
-def _put_thumbnails(connection: sqlite3.Connection, rows: range, thumbnails: Iterable[bytes | None]) -> None:
+def put_thumbnails(connection: sqlite3.Connection, rows: range, thumbnails: Iterable[bytes | None]) -> None:
     count = 0
     for count, png in enumerate(thumbnails, start=1):
         if png is not None and count <= len(rows):

@@ -28,6 +28,7 @@ import pyarrow as pa
 from semblance.errors import Failed, SemblanceError
 from semblance.geometry.spaces import space_named
 from semblance.memory import changes, check, database, view
+from semblance.memory.adoption import Stretch, insert, link
 from semblance.memory.atomic import WriterLock, all_or_nothing, can_write
 from semblance.memory.changes import free_entries
 from semblance.memory.check import Damage
@@ -35,7 +36,7 @@ from semblance.memory.creation import make_space
 from semblance.memory.housekeeping import begin_forgetting, fold, sweep
 from semblance.memory.model_file import write_model
 from semblance.memory.reading import Reading
-from semblance.memory.segments import Appender, Floats
+from semblance.memory.segments import Appender, Floats, Segment
 from semblance.memory.view import View
 
 T = TypeVar("T")
@@ -187,29 +188,64 @@ class Store(Reading):
         domain: str | None = None,
     ) -> None:
         """Replaces the whole content: a fit. `vectors` may come in blocks [n, dim], which are written as they come."""
-        space_named(geometry or self.manifest["geometry"])
         with self._change() as (connection, record):
-            own = {"dim": dim, "geometry": geometry, "domain": domain}
-            entries = {key: record.manifest[key] if value is None else value for key, value in own.items()}
-            entries |= {key: record.manifest[key] for key in ("created", "changed")}
-            entries |= {"model": None, "recipe_hash": _hash(recipe) if recipe else None}
-            if model_tensors is not None:
-                entries["model"] = write_model(self.path / "model", model_tensors, model_meta or {})
-            blank = record._replace(
-                generation=record.generation + 1,
-                oldest=record.version,
-                dead=0,
-                manifest={**free_entries(manifest or {}), **entries},
-                recipe=dict(recipe or {}),
-                schema=pa.schema([]),
-                segments=[],
-            )
             changes.check_ids(ids)
-            changes.clear(connection)
+            own = {"dim": dim, "geometry": geometry, "domain": domain}
+            blank = self._blank(connection, record, own, model_tensors, model_meta, recipe, manifest)
             items = changes.Items(ids, vectors, attributes, thumbnails)
             changes.append(connection, blank, self._appender(blank), items, {})
             if record.segments:
                 begin_forgetting(self.path)
+
+    def adopt(
+        self,
+        files: Sequence[tuple[Path, Segment]],
+        items: Iterable[Stretch],
+        *,
+        model_tensors: Mapping[str, Any] | None = None,
+        model_meta: Mapping[str, str] | None = None,
+        recipe: Mapping[str, Any] | None = None,
+        manifest: Mapping[str, Any] | None = None,
+        dim: int | None = None,
+        geometry: str | None = None,
+        domain: str | None = None,
+    ) -> None:
+        """Replaces the whole content by items whose vectors lie in finished files already (adoption.py)."""
+        with self._change() as (connection, record):
+            own = {"dim": dim, "geometry": geometry, "domain": domain}
+            blank = self._blank(connection, record, own, model_tensors, model_meta, recipe, manifest)
+            named = link(self.path / "segments", blank.generation, files)
+            insert(connection, blank, named, items)
+            if record.segments:
+                begin_forgetting(self.path)
+
+    def _blank(
+        self,
+        connection: sqlite3.Connection,
+        record: database.Record,
+        own: Mapping[str, Any],
+        model_tensors: Mapping[str, Any] | None,
+        model_meta: Mapping[str, str] | None,
+        recipe: Mapping[str, Any] | None,
+        manifest: Mapping[str, Any] | None,
+    ) -> database.Record:
+        """Empties the tables; the record of what is to replace the content, without its items."""
+        entries = {key: record.manifest[key] if value is None else value for key, value in own.items()}
+        space_named(str(entries["geometry"]))
+        entries |= {key: record.manifest[key] for key in ("created", "changed")}
+        entries |= {"model": None, "recipe_hash": _hash(recipe) if recipe else None}
+        if model_tensors is not None:
+            entries["model"] = write_model(self.path / "model", model_tensors, model_meta or {})
+        changes.clear(connection)
+        return record._replace(
+            generation=record.generation + 1,
+            oldest=record.version,
+            dead=0,
+            manifest={**free_entries(manifest or {}), **entries},
+            recipe=dict(recipe or {}),
+            schema=pa.schema([]),
+            segments=[],
+        )
 
     def add(
         self,
