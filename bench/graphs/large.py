@@ -36,29 +36,30 @@ from semblance.recipes.registry import Recipe
 from semblance.space.training import train
 
 NODES, EDGES, WIDTH, CLASSES = 1_000_000, 10_000_000, 64, 10
-SPLITS = {"train": 100_000, "val": 10_000, "test": 10_000}
+SPLITS = {"train": 0.1, "val": 0.01, "test": 0.01}
 
 
-def made() -> RelationalDataset:
-    """The data, from one seed."""
+def made(edges: int = EDGES, nodes: int = NODES) -> RelationalDataset:
+    """The data, from one seed; a tenth of the nodes are labelled, two hundredths judged."""
     rng = np.random.default_rng(6)
-    labels = rng.integers(0, CLASSES, NODES)
-    ends = rng.integers(0, NODES, (2, EDGES))
+    labels = rng.integers(0, CLASSES, nodes)
+    ends = rng.integers(0, nodes, (2, edges))
     # A node's class mates stand at its place in the order of classes, give or take.
     order = np.argsort(labels, kind="stable")
     first = np.searchsorted(labels[order], np.arange(CLASSES + 1))
-    within = rng.random(EDGES) < 0.25
+    within = rng.random(edges) < 0.25
     mine = labels[ends[0, within]]
     ends[1, within] = order[first[mine] + rng.integers(0, np.diff(first)[mine])]
-    x = rng.normal(size=(NODES, WIDTH)).astype(np.float32)
+    x = rng.normal(size=(nodes, WIDTH)).astype(np.float32)
     x += 0.15 * rng.normal(size=(CLASSES, WIDTH)).astype(np.float32)[labels]
     both = torch.from_numpy(np.concatenate([ends, ends[::-1]], 1))
-    places = np.split(rng.permutation(NODES)[: sum(SPLITS.values())], np.cumsum(list(SPLITS.values()))[:-1])
+    held = [int(share * nodes) for share in SPLITS.values()]
+    places = np.split(rng.permutation(nodes)[: sum(held)], np.cumsum(held)[:-1])
     return RelationalDataset(
         domain="graph",
-        graph=Graph(both, NODES),
+        graph=Graph(both, nodes),
         x=x,
-        ids=list(map(str, range(NODES))),
+        ids=list(map(str, range(nodes))),
         targets={"labels": labels},
         attributes=pa.table({}),
         splits={name: np.sort(rows) for name, rows in zip(SPLITS, places, strict=True)},
