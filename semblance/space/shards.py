@@ -88,6 +88,11 @@ class Shards:
         """The shards that cannot be opened now, and why. What is damaged further within is found by a search."""
         return self._versions()[1]
 
+    def now(self) -> tuple[dict[str, tuple[Space, View]], dict[str, str]]:
+        """The newest version of each shard that can be read, with its space; and who is lost, and why."""
+        views, lost = self._versions()
+        return {name: (self._opened[name][0], view) for name, view in views.items()}, lost
+
     def search(
         self,
         query: Any = None,

@@ -99,6 +99,7 @@ async def explain(here: Here, asked: Pair) -> Response:
     def tell(held: Held) -> Response:
         for id in (asked.a, asked.b):
             place_of(held, id)
+        here.check_one("an explanation")
         if not explains(held):
             lacking = "has no model" if not held.manifest["model"] else f"holds {held.manifest['domain']}"
             said = f"space {here.name!r} {lacking}, and nothing explains its pairs"

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from semblance.app.server.answers import answer
 from semblance.app.server.columns import counts_of, kind_of, missing_in, numbers_of, words_of
 from semblance.app.server.held import Held
-from semblance.app.server.items import Condition
+from semblance.app.server.items import Condition, told_lost
 from semblance.app.server.state import ERRORS, Here, reading
 from semblance.errors import unknown
 
@@ -39,7 +39,7 @@ async def facets(
         inside = np.ones(len(held), np.bool_) if where is None else held.mask(where)
         found = {name: facet(held, name, inside, bins) for name in names}
         said = {"items": len(held), "matches": int(inside.sum()), "rows": held.order, "version": held.version}
-        return answer({**said, "columns": found}, held.headers)
+        return answer({**said, "columns": found, **told_lost(here, held.lost)}, held.headers)
 
     return await reading(here, tell)
 

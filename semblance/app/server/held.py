@@ -12,9 +12,11 @@ The next version takes over what has not changed: a corrected label costs the on
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -42,13 +44,23 @@ class Held:
         if before is not None and before.view.record.generation != view.record.generation:
             before = None
         old = _places(before.view, view) if before is not None else np.full(len(view), -1)
-        self.ids, self.place = self._ids(before, old)
-        self.arrays = _arrays(view, before, old)
+        ids, place = self._ids(before, old)
+        # The generation comes first: what is derived of another one is swept away by its name (memory.housekeeping).
+        content = f"{view.record.generation}-{_content(view)}"
+        self._hold(ids, place, _arrays(view, before, old), content, before)
+
+    def _hold(
+        self,
+        ids: list[str],
+        place: dict[str, int],
+        arrays: dict[str, pa.ChunkedArray],
+        content: str,
+        before: Held | None = None,
+    ) -> None:
+        self.ids, self.place, self.arrays, self.content = ids, place, arrays, content
         self.table = pa.table(self.arrays)
         self._shown = {name: _told(array) for name, array in self.arrays.items()}
         self.order: str = before.order if before is not None and self.ids is before.ids else _key(self.ids)
-        # The generation comes first: what is derived of another one is swept away by its name (memory.housekeeping).
-        self.content = f"{view.record.generation}-{_content(view)}"
         self._columns: dict[str, Column] = {}
         if before is not None:
             known = before._columns
@@ -65,6 +77,17 @@ class Held:
             unchanged = [n for n in self.arrays if self.arrays[n] is before.arrays.get(n)]
             self.of_columns |= {name: before.of_columns[name] for name in unchanged}
 
+    lost: Mapping[str, str] = MappingProxyType({})
+    """Shards whose rows are not all told, and why not; a space by itself has none (joining.py)."""
+
+    def whose(self, at: int) -> dict[str, str]:
+        """What is told of where an item lies, beside its row."""
+        return {}
+
+    def readable(self, rows: Ints) -> Ints:
+        """Those of these rows whose vectors can be read."""
+        return rows
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -79,7 +102,7 @@ class Held:
     @property
     def headers(self) -> dict[str, str]:
         """What every answer about rows says of them."""
-        return {"X-Rows": self.order, "X-Version": str(self.version)}
+        return {"X-Rows": self.order, "X-Version": str(self.version), **lacking(self.lost)}
 
     def column(self, name: str) -> Column:
         """The values of one attribute, or of `id`."""
@@ -135,6 +158,11 @@ class Held:
             new = dict(zip(fresh.tolist(), self.view.ids(fresh), strict=True))
             ids = [before.ids[was] if was >= 0 else new[at] for at, was in enumerate(old.tolist())]
         return ids, {id: position for position, id in enumerate(ids)}
+
+
+def lacking(lost: Mapping[str, str]) -> dict[str, str]:
+    """The header that says whose items an answer lacks."""
+    return {"X-Lost": json.dumps(list(lost))} if lost else {}
 
 
 def _places(before: View, now: View) -> Ints:

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -41,9 +41,24 @@ class Item(BaseModel):
     attributes: dict[str, Any] = Field(examples=[{"label": "3", "split": "train"}])
     thumbnail: str | None = Field(description="Where its picture is.")
     vector: list[float] | None = None
+    space: str | None = Field(None, description="The shard that holds it, where several are served as one.")
 
 
-class ItemPage(BaseModel):
+class Lost(BaseModel):
+    """A shard that did not answer."""
+
+    space: str = Field(examples=["shard-1"])
+    reason: str
+
+
+class Whole(BaseModel):
+    """Of shards that are served as one: whether the answer lacks what some of them hold, and why."""
+
+    partial: bool | None = Field(None, description="Absent where a space is served by itself.")
+    lost: list[Lost] | None = None
+
+
+class ItemPage(Whole):
     """Some items in row order, of `matches` that satisfy the condition."""
 
     items: list[Item]
@@ -76,9 +91,17 @@ def told(here: Served, held: Held, positions: Sequence[int]) -> list[dict[str, A
             "position": int(at),
             "attributes": attributes,
             "thumbnail": picture_of(here, held.ids[at]) if pictures else None,
+            **held.whose(at),
         }
         for at, attributes in zip(positions, held.attributes(positions), strict=True)
     ]
+
+
+def told_lost(here: Served, lost: Mapping[str, str]) -> dict[str, Any]:
+    """What an answer of shards says of those whose items it lacks, as `semblance search --json` does."""
+    if here.one:
+        return {}
+    return {"partial": bool(lost), "lost": [{"space": name, "reason": reason} for name, reason in lost.items()]}
 
 
 def picture_of(here: Served, id: str) -> str:
@@ -100,7 +123,8 @@ async def items(
     def tell(held: Held) -> Response:
         rows = held.rows(where)
         some = told(here, held, rows[offset : offset + limit].tolist())
-        return answer({"items": some, "matches": len(rows), "offset": offset, "limit": limit}, held.headers)
+        said = {"items": some, "matches": len(rows), "offset": offset, "limit": limit}
+        return answer({**said, **told_lost(here, held.lost)}, held.headers)
 
     return await reading(here, tell)
 

@@ -17,6 +17,7 @@ from semblance.app.server import columns, derived
 from semblance.app.server.answers import BYTES, answer, cached, encoded
 from semblance.app.server.explaining import explains
 from semblance.app.server.held import Held
+from semblance.app.server.items import Whole, told_lost
 from semblance.app.server.problems import ProblemDetails
 from semblance.app.server.selecting import listed
 from semblance.app.server.spaces import Served, told
@@ -36,9 +37,10 @@ class Can(BaseModel):
     label: bool
     write: bool
     thumbnails: bool
+    umap: bool
 
 
-class SpaceLine(BaseModel):
+class SpaceLine(Whole):
     """A space in short; where it cannot be read, its name and the problem."""
 
     name: str = Field(examples=["digits"])
@@ -51,6 +53,7 @@ class SpaceLine(BaseModel):
     version: int | None = None
     rows: str | None = None
     labels: str | None = Field(None, examples=["class"])
+    shards: list[str] | None = Field(None, description="Their names, where several are served as one.")
     can: Can | None = None
     error: ProblemDetails | None = None
 
@@ -85,13 +88,16 @@ def line_of(served: Served, held: Held) -> dict[str, Any]:
         "rows": held.order,
         "labels": labels,
         "can": {
-            "explain": explains(held),
-            "classify": words and labels in ("class", "none") and held.column("label").words is not None,
+            "explain": served.one and explains(held),
+            "classify": served.one and words and labels in ("class", "none") and held.column("label").words is not None,
             "upload": uploads(held),
             "label": served.writable and labels in ("class", "none") and (words or label is None),
             "write": served.writable,
             "thumbnails": said["domain"] == IMAGES,
+            "umap": served.one,
         },
+        **({} if served.one else {"shards": list(held.view.parts)}),
+        **told_lost(served, held.lost),
     }
 
 

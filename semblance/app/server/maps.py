@@ -45,6 +45,7 @@ def pca_of(served: Served, held: Held) -> tuple[derived.Arrays, dict[str, Any]]:
 
 def made_by_a_job(us: Server, served: Served, held: Held, kind: str, title: str) -> Job:
     """The job that makes what is not there yet; one that failed is not tried again by itself."""
+    served.check_one(title)
     last = us.jobs.last(kind, held.content)
     if last is not None and last.state == "failed":
         raise Problem("failed", f"{title} failed: {last.error}", "DELETE its job to try it again", job=last.id)

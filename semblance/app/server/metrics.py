@@ -29,9 +29,11 @@ class Metrics:
         self.answered: dict[tuple[str, str, int], int] = defaultdict(int)
         self.within: dict[str, list[int]] = defaultdict(lambda: [0] * (len(BOUNDS) + 1))
         self.seconds: dict[str, float] = defaultdict(float)
+        self.partial: dict[str, int] = defaultdict(int)
 
-    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+    def count(self, method: str, route: str, status: int, seconds: float, partial: bool = False) -> None:
         with self._lock:
+            self.partial[route] += partial
             self.answered[method, route, status] += 1
             self.seconds[route] += seconds
             self.within[route][sum(seconds > bound for bound in BOUNDS)] += 1
@@ -41,7 +43,7 @@ class Metrics:
         out = ["# HELP semblance_requests_total Requests answered.", "# TYPE semblance_requests_total counter"]
         with self._lock:
             answered, within = dict(self.answered), {route: list(counts) for route, counts in self.within.items()}
-            seconds = dict(self.seconds)
+            seconds, partial = dict(self.seconds), dict(self.partial)
         for (method, route, status), count in sorted(answered.items()):
             labels = f'method="{method}",route="{_quoted(route)}",status="{status}"'
             out.append(f"semblance_requests_total{{{labels}}} {count}")
@@ -53,6 +55,13 @@ class Metrics:
                 out.append(f'semblance_request_seconds_bucket{{route="{name}",le="{bound}"}} {total}')
             out.append(f'semblance_request_seconds_sum{{route="{name}"}} {seconds[route]:.6f}')
             out.append(f'semblance_request_seconds_count{{route="{name}"}} {total}')
+        out += ["# HELP semblance_partial_answers_total Answers that lack what a lost shard holds."]
+        out += ["# TYPE semblance_partial_answers_total counter"]
+        out += [f'semblance_partial_answers_total{{route="{_quoted(r)}"}} {n}' for r, n in sorted(partial.items()) if n]
+        out += ["# HELP semblance_shards_lost Shards that could not be read.", "# TYPE semblance_shards_lost gauge"]
+        for served in server.spaces:
+            if not served.one and served.last is not None:
+                out.append(f'semblance_shards_lost{{space="{served.name}"}} {len(served.last.lost)}')
         out += ["# HELP semblance_items Items of a space that is in memory.", "# TYPE semblance_items gauge"]
         for served in server.spaces:
             held = served.last
@@ -92,12 +101,13 @@ class Counting:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        begun, status = time.perf_counter(), 500
+        begun, status, partial = time.perf_counter(), 500, False
 
         async def sent(message: Message) -> None:
-            nonlocal status
+            nonlocal status, partial
             if message["type"] == "http.response.start":
                 status = message["status"]
+                partial = any(name.lower() == b"x-lost" for name, _ in message["headers"])
             await send(message)
 
         try:
@@ -105,7 +115,7 @@ class Counting:
         finally:
             route = getattr(scope.get("route"), "path", "none")
             method = scope["method"] if scope["method"] in {"GET", "POST", "DELETE", "HEAD"} else "other"
-            self.metrics.count(method, route, status, time.perf_counter() - begun)
+            self.metrics.count(method, route, status, time.perf_counter() - begun, partial)
 
 
 @router.get(

@@ -36,6 +36,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "too-many": (429, "Too many attempts"),
     "failed": (500, "The work failed"),
     "not-built": (501, "This version cannot do that"),
+    "lost": (503, "A shard of the space cannot be read"),
     "busy": (503, "The space is being written by another program"),
 }
 

@@ -19,8 +19,8 @@ from starlette.responses import Response
 
 from semblance.app.server import decoding
 from semblance.app.server.answers import answer
-from semblance.app.server.held import LONGEST, Held
-from semblance.app.server.items import place_of, told
+from semblance.app.server.held import LONGEST, Held, lacking
+from semblance.app.server.items import Whole, place_of, told, told_lost
 from semblance.app.server.listing import uploads
 from semblance.app.server.problems import Problem
 from semblance.app.server.selecting import ids_of
@@ -74,9 +74,10 @@ class Hit(BaseModel):
     distance: float
     attributes: dict[str, Any]
     thumbnail: str | None
+    space: str | None = Field(None, description="The shard that holds it, where several are served as one.")
 
 
-class Answer(BaseModel):
+class Answer(Whole):
     """What was found, nearest first, and how."""
 
     hits: list[Hit]
@@ -145,11 +146,10 @@ def nearest(
     selection: str | None,
 ) -> dict[str, Any]:  # fmt: skip
     """The answer of one version."""
-    begun = time.perf_counter()
-    index = here.space.index
+    begun, lost = time.perf_counter(), dict(held.lost)
     more = k + (itself is not None)
     if selection is None:
-        found = index.search(held.view, vector[None], more, where, recall)
+        found, lost = here.near(held, vector[None], more, where, recall)
         positions, distances, plan, reached = found.positions[0], found.distances[0], found.plan, found.recall
         counts_itself = itself is not None and (where is None or bool(held.mask(where)[itself]))
         matches = found.matches - counts_itself
@@ -157,6 +157,7 @@ def nearest(
         inside = np.array(sorted(held.place[id] for id in ids_of(here, selection) if id in held.place), np.int64)
         if where is not None:
             inside = inside[held.mask(where)[inside]]
+        inside = held.readable(inside)
         if len(inside):
             near, far = scan(held.view.source, inside, vector[None], more, str(held.manifest["geometry"]))
             positions, distances = near[0], far[0]
@@ -170,7 +171,13 @@ def nearest(
     for hit, distance in zip(hits, distances[others][:k].tolist(), strict=True):
         hit["distance"] = distance
     said = {"hits": hits, "plan": plan, "recall": reached, "matches": int(matches)}
-    return {**said, "seconds": time.perf_counter() - begun, "geometry": held.manifest["geometry"]}
+    said |= {"seconds": time.perf_counter() - begun, "geometry": held.manifest["geometry"]}
+    return {**said, **told_lost(here, lost)}
+
+
+def headers_of(held: Held, found: dict[str, Any]) -> dict[str, str]:
+    """With those that were lost in the middle of the search."""
+    return {**held.headers, **lacking({one["space"]: one["reason"] for one in found.get("lost", ())})}
 
 
 @router.post("/api/spaces/{space}/search", response_model=Answer, responses=ERRORS)
@@ -181,7 +188,7 @@ async def search(here: Here, us: Us, asked: Search) -> Response:
         vector, itself = vector_of(here, held, asked)
         recall = checked_recall(asked.recall)
         found = nearest(here, held, vector, itself, asked.k, asked.where, recall, asked.selection)
-        return answer(found, held.headers)
+        return answer(found, headers_of(held, found))
 
     return await searched(us, lambda: here.reading(tell))
 
@@ -215,7 +222,7 @@ async def upload(
             vector = here.space._vector(held.view, given)[0]
         found = nearest(here, held, vector, None, k, where or None, 0.95, None)
         shown = None if picture is None else "data:image/png;base64," + base64.b64encode(picture).decode()
-        return answer({**found, "vector": vector.tolist(), "thumbnail": shown}, held.headers)
+        return answer({**found, "vector": vector.tolist(), "thumbnail": shown}, headers_of(held, found))
 
     return await reading(here, tell)
 
@@ -225,6 +232,7 @@ async def classify(here: Here, us: Us, asked: Ballot) -> Response:
     """What the nearest labelled items vote, and which of them votes what."""
 
     def tell(held: Held) -> Response:
+        here.check_one("a vote")
         vector, itself = vector_of(here, held, asked)
         query: Any = vector if itself is None else held.ids[itself]
         decision: Any = here.space.vote(query, asked.k, asked.votes, where=asked.where)  # one query, one decision

@@ -20,7 +20,10 @@ from semblance.app.server.held import Held
 from semblance.app.server.problems import Problem, problem_of
 from semblance.errors import SemblanceError
 from semblance.memory.atomic import can_write
+from semblance.memory.indexed import Near
+from semblance.memory.segments import Floats
 from semblance.memory.view import Stale
+from semblance.space.shard_file import FILE
 from semblance.space.space import Space
 
 T = TypeVar("T")
@@ -31,6 +34,9 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 class Served:
     """One space of the server. Any thread may ask."""
+
+    one = True
+    """A space by itself, which may be changed; shards are several (joining.py)."""
 
     def __init__(self, name: str, path: Path, read_only: bool):
         self.name, self.path, self.read_only = name, path.resolve(), read_only
@@ -70,16 +76,21 @@ class Served:
             found = None if now else self.fresh()
             if found is not None:
                 return found
-            self._open()
-            assert self._space is not None
-            view = self._space.store.refresh()
-            while self._held is None or self._held.view is not view:
-                try:
-                    self._held = Held(view, self._held)
-                except Stale:
-                    view = self._space.store.refresh()
+            self._held = self._newest()
             self._asked = time.monotonic()
             return self._held
+
+    def _newest(self) -> Held:
+        """What is on disk now, which may be what is held already."""
+        self._open()
+        assert self._space is not None
+        view, held = self._space.store.refresh(), self._held
+        while held is None or held.view is not view:
+            try:
+                held = Held(view, held)
+            except Stale:
+                view = self._space.store.refresh()
+        return held
 
     def reading(self, work: Callable[[Held], T]) -> T:
         """`work(held)`, done again where the space was rewritten meanwhile."""
@@ -89,6 +100,22 @@ class Served:
             except Stale:
                 self.held(now=True)
         return work(self.held())
+
+    def near(
+        self, held: Held, queries: Floats, k: int, where: str | None, recall: float
+    ) -> tuple[Near, dict[str, str]]:
+        """The nearest to each query [Q, d], and which shards did not answer, and why."""
+        return self.space.index.search(held.view, queries, k, where, recall), {}
+
+    def check(self) -> None:
+        """It can be opened; else what is wrong is said in the words of the command line."""
+        try:
+            _ = self.space
+        except Problem:
+            Space(self.path).close()
+
+    def check_one(self, what: str) -> None:
+        """Refuses what is not done for shards."""
 
     @property
     def writable(self) -> bool:
@@ -142,17 +169,17 @@ class Spaces:
         for served in self._served.values():
             if served.path == path.resolve():
                 return served
-        served = Served(self._name(path), path, self.read_only)
+        from semblance.app.server.joining import ServedShards
+
+        kind = ServedShards if (path / FILE).is_file() else Served
+        served = kind(self._name(path), path, self.read_only)
         self._served[served.name] = served
         return served
 
     def check(self) -> None:
         """Every folder is a space that can be opened, before anything is served."""
         for served in self:
-            try:
-                _ = served.space
-            except Problem:
-                Space(served.path).close()  # says what is wrong in the words of the command line
+            served.check()
 
     def __iter__(self) -> Iterator[Served]:
         return iter(list(self._served.values()))
@@ -171,7 +198,7 @@ class Spaces:
             served.close()
 
     def _name(self, path: Path) -> str:
-        stem = path.resolve().name.removesuffix(".space")
+        stem = path.resolve().name.removesuffix(".space").removesuffix(".shards")
         name = re.sub("[^A-Za-z0-9._-]+", "-", stem).strip(".-_")[:56] or "space"
         number, tried = 2, name
         while tried in self._served:

@@ -30,6 +30,7 @@ def test_a_space_says_what_it_is_and_what_can_be_asked(client):
         "label": True,
         "write": True,
         "thumbnails": False,
+        "umap": True,
     }
     kinds = {column["name"]: column["kind"] for column in said["columns"]}
     told = "label category, year number, weight number, blurred boolean, taken time, city category, boxes list"
