@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "fit": "space.fit",
         "load": "space.space",
+        "embed": "space.embedding",
         "rank": "space.rank",
         "compare": "space.compare",
         "explain": "space.explain",

@@ -62,6 +62,7 @@ def test_the_public_list_is_what_can_be_imported():
         *(
             "fit",
             "load",
+            "embed",
             "rank",
             "compare",
             "align",

@@ -100,7 +100,7 @@ def source_of(data: Any, domain: str, size: Size, work: Path) -> Source:
 
 def list_files(work: Path, root: Path, names: Iterator[str] | list[str]) -> Path:
     """A new listing in the work folder."""
-    path = work / "files.new"
+    path = work / "files.arrow"
     listing.write(path, root, names)
     return path
 
@@ -152,12 +152,11 @@ class Rows:
         x = read_arrays(path)["x"]
         for start in range(first, stop, rows):
             end = min(start + rows, stop)
-            what = self.told(start, end)
             if self.domain == "images":
-                found = as_pictures(x[start:end], what)
+                found = as_pictures(x[start:end], self.place)
                 found = found if self.size is None else resized(found, self.size)
             else:
-                found = as_vectors(x[start:end], what)
+                found = as_vectors(x[start:end], self.place, first=start)
             ids = [str(i) for i in range(start, end)]
             yield Block(unlabelled(self.domain, found, ids, None, start))
 

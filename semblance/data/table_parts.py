@@ -79,9 +79,8 @@ class Tables:
         return sorted(found)
 
     def told(self, first: int, stop: int) -> str:
-        file = int(np.searchsorted(self.starts, first, side="right")) - 1
-        path, start = next(listing.read(self.files, file)).name, self.starts[file]
-        return f"rows {first - start:,} to {stop - start - 1:,} of {self._root / path}"
+        path, row = self._at(first)
+        return f"rows {row:,} to {row + stop - first - 1:,} of {path}"
 
     def blocks(self, first: int, stop: int, rows: int) -> Iterator[Block]:
         read = {"vectors": self._vectors, "images": self._images, "text": self._texts}[self.domain]
@@ -114,8 +113,10 @@ class Tables:
     def _parquet(self, number: int) -> bool:
         return next(listing.read(self.files, number)).name.lower().endswith(PARQUET)
 
-    def _what(self, table: pa.Table, start: int) -> str:
-        return self.told(start, start + table.num_rows)
+    def _at(self, row: int) -> tuple[Path, int]:
+        """The file that holds a row, and its number there."""
+        file = int(np.searchsorted(self.starts, row, side="right")) - 1
+        return self._root / next(listing.read(self.files, file)).name, row - self.starts[file]
 
     def _ids(self, table: pa.Table, start: int) -> list[str]:
         if self.id is None:
@@ -131,7 +132,8 @@ class Tables:
     def _vectors(self, table: pa.Table, start: int) -> Block:
         names = list(self.x)
         stacked = tables.stacked(table, names)
-        x = as_vectors(stacked, self._what(table, start), names if len(names) == stacked.shape[1] else ())
+        path, row = self._at(start)
+        x = as_vectors(stacked, str(path), names if len(names) == stacked.shape[1] else (), row)
         others, _ = tables.attributes(table, {*names, self.id, self.split}, self.label)
         return Block(unlabelled("vectors", x, self._ids(table, start), others, start), **self._said(table))
 

@@ -17,8 +17,9 @@ BLOCK = 1 << 22
 """Values looked at at a time."""
 
 
-def as_vectors(x: np.ndarray, what: str = "the data", columns: Sequence[str] = ()) -> np.ndarray:
-    """[N, d] of any real type -> float32 [N, d]. A memory map of float32 stays one; other types are converted in memory."""
+def as_vectors(x: np.ndarray, what: str = "the data", columns: Sequence[str] = (), first: int = 0) -> np.ndarray:
+    """[N, d] of any real type -> float32 [N, d]. A memory map of float32 stays one; other types are converted in memory.
+    Errors count rows from `first`, the number of the first one."""
     if x.dtype.kind not in "fiub":
         raise SemblanceError(
             f"{what} holds {_told(x)}, and vectors are numbers: give a float32 array [N, d], rows of one length"
@@ -42,8 +43,9 @@ def as_vectors(x: np.ndarray, what: str = "the data", columns: Sequence[str] = (
             row, column = np.argwhere(~good)[0]
             kind = "missing (NaN)" if np.isnan(block[row, column]) else "infinite or too large for float32"
             place = f"column {columns[column]!r}" if len(columns) else f"column {column}"
+            row += first + start
             raise SemblanceError(
-                f"{what}: row {start + row}, {place} is {kind} (rows count from 0): fill the value in or drop the row"
+                f"{what}: row {row}, {place} is {kind} (rows count from 0): fill the value in or drop the row"
             )
     return ready
 

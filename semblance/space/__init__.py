@@ -8,15 +8,18 @@ choose.py      which recipe, and does it suit the data: asked once, before anyth
 cluster.py     fits and rankings on a Ray cluster: the same code on several workers
 columns.py     what a dataset's targets and splits become in a space: columns that can be filtered by
 compare.py     what two spaces, arrays or layers of modules share
+embedding.py   data larger than memory in, a space of its embeddings by a ready model out
 explain.py     which parts of two items make them near
 embedder.py    a recipe as a scikit-learn estimator
 export.py      a space's items or its model as files that other programs read
 fit.py         data in, a searchable space out
+gathered.py    what the parts of an embedding are together, and how they become a space
 joined.py      what several shards found, as the answer of one space
 label.py       the neighbours' votes for an item, and labels that are corrected
 methods.py     what is done with a whole space by name: a report on it, an index over its items
 model.py       a trained network with what it takes to feed it
 needs.py       what a method learns from beside the items, and whether the data has it
+part_files.py  what one worker makes of one part of the data, and what is read of it again
 picture.py     a space in two dimensions
 plan.py        what a fit would take, found by a few real steps on the real data
 progress.py    a bar where a person looks on: a terminal, a notebook
@@ -52,6 +55,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Embedder": "embedder",
         "rank": "rank",
         "compare": "compare",
+        "embed": "embedding",
         "explain": "explain",
         "align": "align",
         "Aligned": "aligned",

@@ -116,7 +116,7 @@ def fit(
     if captions is not None and "captions" not in paths:  # texts from memory stand in no record
         del options["captions"]
     asked = {"epochs": epochs, "seconds": seconds, "device": device, "precision": precision}
-    record = _record(dataset, name, settings, seed, asked, options)
+    record = record_of(dataset, name, settings, seed, asked, options)
     if seconds is not None:
         say("a budget by the clock is not reproducible: give --epochs for the same bits every time")
     warned = False
@@ -233,7 +233,7 @@ def _target(out: str | Path | None, dataset: Loaded, overwrite: bool, resume: bo
     return target
 
 
-def _record(
+def record_of(
     dataset: Loaded,
     name: str,
     settings: Mapping[str, Any],

@@ -546,6 +546,8 @@ class Space:
         try:
             if not data["source"]:
                 raise SemblanceError("the data came from memory")
+            if self.manifest.get("embedding") and data["fingerprint"].startswith("parts "):
+                raise SemblanceError(f"{data['source']} was read in parts: evaluate(load(...)) reads it as a whole")
             dataset = load_data(data["source"], seed=record["seed"], **data["options"])
         except SemblanceError as error:
             return None, f"no baseline: {error}"
