@@ -8,6 +8,7 @@ compare.py     the verb `compare`
 explain.py     the verb `explain`
 data.py        the verbs of `semblance data`
 doctor.py      the verb `doctor`: versions, extras, what was chosen for this machine and why, folders
+embed.py       the verb `embed`: a file of vectors, or a space of data of any size
 export.py      the verb `export`
 flags.py       what every verb shares: global flags, exit codes, one line for what goes wrong
 label.py       the verb `label`: votes shown, accepted or corrected

@@ -14,6 +14,7 @@ import typer
 from semblance.app import compact, complete, doctor, tables
 from semblance.app import compare as comparing
 from semblance.app import data as named
+from semblance.app import embed as embedding
 from semblance.app import explain as explaining
 from semblance.app import export as exporting
 from semblance.app import label as labelling
@@ -40,6 +41,7 @@ app.add_typer(named.app, name="data")
 compact.add_to(app)
 comparing.add_to(app)
 doctor.add_to(app)
+embedding.add_to(app)
 explaining.add_to(app)
 exporting.add_to(app)
 reporting.add_to(app)
@@ -215,41 +217,6 @@ def _judged(space: Any, face: Face) -> dict[str, Any] | None:
     for note in found["notes"]:
         face.say(note)
     return found
-
-
-@verb(app)
-def embed(
-    face: Face,
-    space: SpacePath,
-    data: Data,
-    out: Annotated[Path, typer.Option("--out", "-o", help="z.parquet, .npy, .npz or .safetensors.")],
-    dry_run: DryRun = False,
-) -> None:
-    """Embed data by a space's model.
-
-    Example: semblance embed digits.space new/ -o z.parquet
-    """
-    from semblance.app.vectors import check_kind, write_vectors
-
-    check_kind(out)
-    from semblance.space.space import load
-
-    with load(space) as opened, face.working() as progress:
-        if dry_run:
-            units = len(opened.model.read(data))
-            said = {"units": units, "dim": opened.model.dim, "megabytes": round(units * opened.model.dim * 4 / 1e6, 1)}
-            face.dry([said])
-            return
-        progress(0, 1, "embedding")
-        dataset = opened.model.read(data)
-        for note in dataset.notes[1:] if opened.model.pieces is not None else ():
-            face.say(note)  # texts that are cut, or empty
-        ids, vectors = opened.embed(dataset)
-    write_vectors(out, ids, vectors)
-    if face.as_json:
-        face.answer({"out": out, "units": len(ids), "dim": vectors.shape[1]})
-    else:
-        print(f"{out}: {len(ids):,} vectors of {vectors.shape[1]} numbers")
 
 
 @verb(app)
