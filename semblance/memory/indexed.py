@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,8 @@ from semblance.memory.where import parse_where
 
 FIRST = 8_192
 """Rows that no part holds before a part is built; later, an eighth of those that parts hold."""
+MOST = 1 << 29
+"""Bytes of vectors that a part holds: more make several parts, since building one takes some four times its memory."""
 KEPT = 256
 """Conditions that are kept as they were read."""
 ROUNDING = 2e-6
@@ -142,26 +145,27 @@ class Indexed:
     def build(self, view: View) -> None:
         """Indexes the rows of this version that no part holds; returns when that is done."""
         seen = self._of(view)
-        if not len(seen.tail.keys):
+        waiting, most = len(seen.tail.keys), max(FIRST, MOST // (4 * view.source.dim))
+        if not waiting:
             return
-        joined = [name for name, part in self._parts.items() if len(part) <= 2 * len(seen.tail.keys)]
+        joined = [name for name, part in self._parts.items() if len(part) <= min(2 * waiting, most // 2)]
         covered = [part.keys for name, part in self._parts.items() if name not in joined]
         rows = np.setdiff1d(view.rows, np.concatenate(covered)) if covered else np.sort(view.rows)
-        positions = seen.at[rows - seen.least]
-        geometry = space_named(str(view.record.manifest["geometry"]))
-        table = view.attributes(rows=positions)
-        columns = {name: Column.of(table[name], name) for name in table.column_names}
-        vectors = geometry.prepare(view.vectors(positions))
-        part = Part.build(rows, vectors, columns, geometry.name == "euclidean")
+        first = 1 + max((int(name.rpartition("-")[2]) for name in self._parts), default=-1)
+        several = np.array_split(rows, -(-len(rows) // most))
+        built: dict[str, Part] = {}
+        for number, some in enumerate(several, first):
+            name = f"{view.record.generation}-{number}"
+            part = _built(view, some, seen.at[some - seen.least])
+            built[name] = self._saved(name, part, mapped=len(several) > 1)
+        view.attributes(rows=[])  # says so if the space was rewritten meanwhile: then nobody needs these parts
         with self._lock:
             if view.record.generation != self._generation:
                 return
-            number = 1 + max((int(name.rpartition("-")[2]) for name in self._parts), default=-1)
-            name = f"{self._generation}-{number}"
             kept = {old: held for old, held in self._parts.items() if old not in joined}
-            self._parts, self._seen = {**kept, name: part}, None
+            self._parts, self._seen = {**kept, **built}, None
             if can_write(self.folder.parent):
-                self._write(view, name, part, joined)
+                self._show(built, joined)
 
     def catch_up(self, view: View) -> bool:
         """Builds what a search would have built in the background, if there is enough; whether there was."""
@@ -180,19 +184,34 @@ class Indexed:
         if worker is not None:
             worker.join()
 
-    def _write(self, view: View, name: str, part: Part, joined: list[str]) -> None:
-        """Puts a part beside the others and removes what it was built from, and what other generations left."""
-        unfinished = self.folder / (name + ".unfinished")
+    def _saved(self, name: str, part: Part, mapped: bool) -> Part:
+        """The part, which lies under a name that nobody reads yet; read from there where memory is to be free again."""
+        if not can_write(self.folder.parent):
+            return part
+        unfinished = self._unfinished(name)
         try:
             shutil.rmtree(unfinished, ignore_errors=True)
             files.save(part, unfinished)
-            view.attributes(rows=[])  # says so if the space was rewritten meanwhile: then nobody needs this part
-            unfinished.rename(self.folder / name)
+            return files.load(unfinished) if mapped else part
+        except OSError as error:
+            log.warning("the index of %s stays in memory: %s", self.folder.parent, error)
+            shutil.rmtree(unfinished, ignore_errors=True)
+            return part
+
+    def _show(self, built: Iterable[str], joined: list[str]) -> None:
+        """Puts new parts beside the others and removes what they were built from, and what other generations left."""
+        try:
+            for name in built:
+                if self._unfinished(name).exists():
+                    self._unfinished(name).rename(self.folder / name)
             for old in self.folder.iterdir():
                 if old.name in joined or not old.name.startswith(f"{self._generation}-"):
                     shutil.rmtree(old, ignore_errors=True)
         except OSError as error:
             log.warning("the index of %s stays in memory: %s", self.folder.parent, error)
+
+    def _unfinished(self, name: str) -> Path:
+        return self.folder / (name + ".unfinished")
 
     def _of(self, view: View) -> Seen:
         """What this version is to the parts; read from the folder when the generation is a new one."""
@@ -229,6 +248,14 @@ class Indexed:
             if self._worker is None or not self._worker.is_alive():
                 self._worker = threading.Thread(target=work, name="index", daemon=True)
                 self._worker.start()
+
+
+def _built(view: View, rows: Ints, positions: Ints) -> Part:
+    """A part of these rows, which stand at these positions."""
+    geometry = space_named(str(view.record.manifest["geometry"]))
+    table = view.attributes(rows=positions)
+    columns = {name: Column.of(table[name], name) for name in table.column_names}
+    return Part.build(rows, geometry.prepare(view.vectors(positions)), columns, geometry.name == "euclidean")
 
 
 def _indexable(view: View) -> bool:

@@ -119,6 +119,28 @@ def test_small_parts_are_joined_and_what_they_were_built_from_is_removed(store: 
     assert len(list((store.path / "index").iterdir())) <= 2
 
 
+def test_many_vectors_make_several_parts_that_are_built_one_at_a_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexed, "FIRST", 500)
+    monkeypatch.setattr(indexed, "MOST", 4 * DIM * 1_000)
+    sizes = []
+    build = Part.build
+    monkeypatch.setattr(Part, "build", lambda rows, *given: sizes.append(len(rows)) or build(rows, *given))
+    index = Indexed(store.path)
+    index.build(store.view)
+    assert sum(sizes) == COUNT and max(sizes) <= 1_000 and len(sizes) > 1
+    for where in WHERES:
+        assert "scan of" not in agree(index, store.view, where)
+        assert "scan of" not in agree(Indexed(store.path), store.view, where)
+    assert len(list((store.path / "index").iterdir())) == len(sizes)
+    vectors, table = items(600, DIM, seed=5)
+    store.add([f"new{n}" for n in range(600)], vectors, table)
+    index.build(store.view)  # what is full stays as it is
+    assert len(sizes) == len(list((store.path / "index").iterdir())) and max(sizes) <= 1_000
+    agree(index, store.view, WHERES[1])
+
+
 @pytest.mark.parametrize("harm", ["truncated", "missing", "json", "version"])
 def test_a_damaged_index_is_built_anew(store: Store, harm: str) -> None:
     Indexed(store.path).build(store.view)
