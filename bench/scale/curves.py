@@ -31,6 +31,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +62,24 @@ def size_of(path: Path) -> float:
 
 
 def vectors(n: int, folder: Path) -> Path:
-    """A file of n vectors of 64 heaps, written a block at a time."""
+    """A file of n vectors of 64 heaps; another process writes it, whose memory is its own."""
     path = folder / f"{n}.npy"
     if not path.exists():
-        rng = np.random.default_rng(0)
-        heaps = rng.standard_normal((64, DIM), np.float32)
-        out = np.lib.format.open_memmap(path, "w+", np.float32, (n, DIM))
-        for start in range(0, n, BLOCK):
-            block = out[start : start + BLOCK]
-            block[:] = heaps[rng.integers(0, 64, len(block))] + rng.standard_normal(block.shape, np.float32)
-        out.flush()
+        writer = get_context("spawn").Process(target=write, args=(n, path))
+        writer.start()
+        writer.join()
     return path
+
+
+def write(n: int, path: Path) -> None:
+    """A block at a time."""
+    rng = np.random.default_rng(0)
+    heaps = rng.standard_normal((64, DIM), np.float32)
+    out = np.lib.format.open_memmap(path, "w+", np.float32, (n, DIM))
+    for start in range(0, n, BLOCK):
+        block = out[start : start + BLOCK]
+        block[:] = heaps[rng.integers(0, 64, len(block))] + rng.standard_normal(block.shape, np.float32)
+    out.flush()
 
 
 def fit_pictures(n: int, folder: Path) -> Numbers:
