@@ -30,7 +30,7 @@ export async function follow(name: string, map: MapView): Promise<void> {
     if (asked.get("colour") === "") await setColour(null);
     const picks = new Map<string, Pick>(asked.has("picks") ? (JSON.parse(asked.get("picks")!) as [string, Pick][]) : []);
     if (asked.get("where") || picks.size) await applyFilter({ text: asked.get("where") ?? "", picks });
-    if (kind === "umap") await setKind("umap");
+    if (kind === "umap" && state.get("info")?.can.umap) await setKind("umap");
     const [ids, lasso, within, named] = [asked.get("ids"), asked.get("lasso"), asked.get("within"), asked.get("selection")];
     if (ids) {
       const wanted = new Set(JSON.parse(ids) as string[]);

@@ -25,6 +25,12 @@ export interface Can {
   label: boolean;
   write: boolean;
   thumbnails: boolean;
+  umap: boolean;
+}
+/** A shard that did not answer. */
+export interface Lost {
+  space: string;
+  reason: string;
 }
 export interface SpaceRow {
   name: string;
@@ -36,6 +42,8 @@ export interface SpaceRow {
   recipe: string;
   labels: "none" | "class" | "classes" | "number";
   can: Can;
+  shards?: string[]; // served as one
+  lost?: Lost[];
   error: Problem | null;
 }
 export type Kind = "number" | "category" | "text" | "time" | "boolean" | "list";
@@ -79,6 +87,7 @@ export interface Item {
   position: number;
   attributes: Record<string, Attribute>;
   thumbnail: string | null;
+  space?: string; // the shard that holds it
 }
 export interface Hit extends Item {
   distance: number;
@@ -92,6 +101,7 @@ export interface Answer {
   geometry: string;
   vector?: number[];
   thumbnail?: string | null;
+  lost?: Lost[];
 }
 export interface Votes {
   label: string | null;
@@ -114,6 +124,7 @@ export interface Facet {
   distinct?: number;
 }
 export interface Facets {
+  lost?: Lost[];
   items: number;
   matches: number;
   columns: Record<string, Facet>;

@@ -1,6 +1,6 @@
 // What the page does: open a space, filter it, choose and select items, label them. Views call these and watch the state.
 
-import { finished, Refused, SpaceApi, type Answer, type Hit, type Item } from "./api";
+import { finished, Refused, SpaceApi, type Answer, type Hit, type Item, type Lost } from "./api";
 import { items, say } from "./dom";
 import { columnInfo, state, type MapKind, type Pick, type Selection, type Source, type Subject } from "./state";
 import { attempt, told } from "./toast";
@@ -28,7 +28,7 @@ export async function openSpace(name: string, kind: MapKind = "pca", colour?: st
   // What was asked of the space before belongs to nobody now.
   for (const key of ["filter", "facets", "subject"] as const) fresh(key);
   for (const key of ["filter", "subject"] as const) latest[key]++;
-  state.set({ api, info: null, map: null, ids: null, column: null, colour: null, text: "", picks: new Map(), mask: null, matches: 0 });
+  state.set({ api, lost: [], info: null, map: null, ids: null, column: null, colour: null, text: "", picks: new Map(), mask: null, matches: 0 });
   state.set({ facets: null, filterError: null, subject: null, neighbours: null, votes: null, selection: null, queue: [], undo: [], kind, busy: "Opening the space" });
   try {
     // All at once: none of these needs another's answer.
@@ -36,6 +36,7 @@ export async function openSpace(name: string, kind: MapKind = "pca", colour?: st
     const info = await api.info();
     if (mine !== latest.space) return;
     state.set({ info, matches: info.items });
+    lacking(info.lost);
     await Promise.all([map, setColour(colour !== undefined && columnInfo(colour) ? colour : firstColour())]);
     if (mine !== latest.space) return;
     state.set({ busy: null });
@@ -47,6 +48,11 @@ export async function openSpace(name: string, kind: MapKind = "pca", colour?: st
     state.set({ busy: null });
     throw error;
   }
+}
+
+/** Note which shards an answer lacks; a space by itself says nothing of any. */
+function lacking(lost: readonly Lost[] | undefined): void {
+  if (lost && JSON.stringify(lost) !== JSON.stringify(state.get("lost"))) state.set({ lost });
 }
 
 /** The label if there is one, else the first category, else the first number. */
@@ -135,7 +141,9 @@ export async function loadFacets(): Promise<void> {
   if (!api) return;
   try {
     const facets = await api.facets(where(), fresh("facets"));
-    if (api === state.get("api")) state.set({ facets });
+    if (api !== state.get("api")) return;
+    state.set({ facets });
+    lacking(facets.lost);
   } catch (error) {
     if (!aborted(error)) throw error;
   }
@@ -178,6 +186,7 @@ export async function searchFile(file: File): Promise<void> {
     const subject: Subject = { id: null, row: -1, name: file.name, picture: answer.thumbnail ?? null, item: null, vector: answer.vector ?? null };
     state.set({ subject, neighbours: answer, votes: null, queue: answer.hits.map((h) => h.id) });
     say(`${answer.hits.length} neighbours of ${file.name}`);
+    lacking(answer.lost);
     if (state.get("info")?.can.classify && subject.vector) {
       const votes = await api.classify({ vector: subject.vector, where: where() || null });
       if (turn === latest.subject) state.set({ votes });
@@ -203,6 +212,7 @@ async function againNeighbours(why: "chosen" | "filtered" | "relabelled"): Promi
     if (turn !== latest.subject) return;
     state.set({ subject: { ...subject, item, row: item?.position ?? subject.row }, neighbours: answer });
     if (why === "chosen") say(`${subject.name}, ${answer.hits.length} neighbours`); // at once: a listener need not wait for the votes
+    lacking(answer.lost);
     const votes = voted ? await voted : null;
     if (turn === latest.subject) state.set({ votes });
   } catch (error) {

@@ -40,6 +40,7 @@ const projection = h("div", { class: "segments", role: "radiogroup", "aria-label
 const colour = h("select", { id: "colour", "aria-label": "Colour by" });
 const legend = h("div", { class: "legend" });
 const busy = h("div", { class: "busy", role: "status", hidden: true });
+const lacks = h("div", { class: "lacks", role: "alert", hidden: true });
 const empty = h("div", { class: "empty", hidden: true });
 const unread = h("main", { class: "unread", hidden: true, role: "alert" });
 
@@ -64,6 +65,7 @@ const centre = h(
   "section",
   { class: "centre", "aria-label": "Map" },
   filterBar(),
+  lacks,
   h(
     "div",
     { class: "stage" },
@@ -163,6 +165,7 @@ function renderTabs(): void {
 
 function renderTools(): void {
   const [info, kind] = [state.get("info"), state.get("kind")];
+  projection.hidden = info?.can.umap === false; // then there is one way only
   put(projection, (["pca", "umap"] as const).map((name) => h("button", { type: "button", role: "radio", "aria-checked": String(name === kind), "data-key": name, onclick: () => void attempt(setKind(name)) }, name.toUpperCase())));
   const columns = info?.columns.filter((c) => c.kind !== "text" && c.kind !== "list") ?? [];
   put(colour, h("option", { value: "" }, "nothing"), columns.map((c) => h("option", { value: c.name }, c.name)));
@@ -204,6 +207,13 @@ state.watch(["info", "kind", "colour"], renderTools);
 state.watch(["info", "matches", "map"], renderStatus);
 state.watch(["column"], renderLegend);
 onTheme(renderLegend);
+state.watch(["lost"], () => {
+  const gone = state.get("lost");
+  lacks.hidden = !gone.length;
+  const names = gone.map((one) => one.space).join(", ");
+  const again = (): void => void attempt(show(state.get("api")?.name ?? null));
+  put(lacks, icon("warning", 16), h("div", {}, h("p", {}, h("b", {}, names), ` ${gone.length === 1 ? "does" : "do"} not answer: what is found lacks ${gone.length === 1 ? "its" : "their"} items.`), gone.map((one) => h("p", { class: "small quiet" }, one.reason))), h("button", { type: "button", class: "small", "data-key": "ask-again", onclick: again }, "Try again"));
+});
 state.watch(["busy"], () => {
   busy.hidden = !state.get("busy");
   busy.textContent = state.get("busy") ?? "";

@@ -1,6 +1,6 @@
 // What the page shows at the moment. One store; everything else reads it and is told of changes.
 
-import type { Column, ColumnInfo, Facets, Hit, Item, MapData, Server, SpaceApi, SpaceInfo, SpaceRow, Votes } from "./api";
+import type { Column, ColumnInfo, Facets, Hit, Item, Lost, MapData, Server, SpaceApi, SpaceInfo, SpaceRow, Votes } from "./api";
 import { Store } from "./store";
 
 /** A choice in a facet: values of a category (null: missing), or a range of a number. */
@@ -39,6 +39,7 @@ export interface State {
   page: Page;
   tab: Tab;
   api: SpaceApi | null;
+  lost: readonly Lost[]; // shards whose items what is found lacks
   info: SpaceInfo | null;
   kind: MapKind;
   map: MapData | null;
@@ -66,6 +67,7 @@ export const state = new Store<State>({
   page: "explore",
   tab: "item",
   api: null,
+  lost: [],
   info: null,
   kind: "pca",
   map: null,

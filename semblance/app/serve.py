@@ -21,7 +21,7 @@ def add_to(app: typer.Typer) -> None:
 
 def serve(
     face: Face,
-    spaces: Annotated[list[Path], typer.Argument(help="The folders of spaces.", metavar="SPACE...")],
+    spaces: Annotated[list[Path], typer.Argument(help="The folders of spaces, or of shards.", metavar="SPACE...")],
     host: Annotated[
         str, typer.Option(help="What to listen at; anything but this machine needs a token.")
     ] = "127.0.0.1",
@@ -33,6 +33,7 @@ def serve(
     """Open spaces to a browser and to programs, until Ctrl-C.
 
     Example: semblance serve digits.space
+    Example: semblance serve photos.shards
     """
     from importlib.util import find_spec
 

@@ -104,6 +104,7 @@ function card(): HTMLElement {
       h(
         "dl",
         {},
+        subject.item?.space ? h("div", {}, h("dt", {}, "shard"), h("dd", { title: subject.item.space }, subject.item.space)) : null,
         attributes.map(([name, value]) => {
           const text = shown(value, columnInfo(name)?.kind);
           return h("div", {}, h("dt", {}, name), h("dd", { title: text }, text));

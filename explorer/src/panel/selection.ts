@@ -102,24 +102,24 @@ function takeAway(rows: Uint32Array): HTMLElement {
   const selection = state.get("selection")!;
   const name = h("input", { type: "text", "data-key": "selection-name", "aria-label": "Name of the selection", placeholder: "Name it, e.g. blurred", maxlength: 64, value: selection.from.kind === "named" ? selection.from.name : "" });
   const api = state.get("api")!;
-  /** Make sure that the server knows the selection, and give its name there. */
-  const keep = async (as: string): Promise<string> => {
+  /** Make sure that the server knows the selection: its name there, and whether it outlives the server. */
+  const keep = async (as: string): Promise<{ name: string; stored: boolean }> => {
     const { from } = selection;
-    if (from.kind === "where") return (await api.select(as, { where: from.where })).name;
+    if (from.kind === "where") return api.select(as, { where: from.where });
     if (rows.length > GIVEN) {
       const detail = `${items(rows.length)} are too many to send by their ids (at most ${count(GIVEN)}): select by a filter instead, all that match.`;
       throw new Refused({ type: "/problems/too-large", title: "Too many", status: 413, detail });
     }
-    return (await api.select(as, { ids: selectedIds() })).name;
+    return api.select(as, { ids: selectedIds() });
   };
   const save = async (): Promise<void> => {
     const wanted = name.value.trim();
     if (!wanted) return name.focus();
     const kept = await keep(wanted);
-    state.set({ info: await api.info(), selection: { rows, from: { kind: "named", name: kept } } });
-    told(`Kept as ${kept}: space.select("${kept}") finds it again.`);
+    state.set({ info: await api.info(), selection: { rows, from: { kind: "named", name: kept.name } } });
+    told(kept.stored ? `Kept as ${kept.name}: space.select("${kept.name}") finds it again.` : `Kept as ${kept.name} until the server stops.`);
   };
-  const current = (): Promise<string> => (selection.from.kind === "named" ? Promise.resolve(selection.from.name) : keep("last"));
+  const current = (): Promise<string> => (selection.from.kind === "named" ? Promise.resolve(selection.from.name) : keep("last").then((kept) => kept.name));
   const download = async (format: string): Promise<void> => {
     const link = h("a", { href: api.selectionFile(await current(), format), download: `${api.name}-selection.${format}` });
     document.body.append(link);
@@ -132,8 +132,8 @@ function takeAway(rows: Uint32Array): HTMLElement {
   };
   const copyLink = async (): Promise<void> => {
     if (!Object.keys(addressOf(selection)).length) {
-      const kept = await keep("last");
-      state.set({ selection: { rows, from: { kind: "named", name: kept } } });
+      const { name } = await keep("last");
+      state.set({ selection: { rows, from: { kind: "named", name } } });
     }
     await copy(location.href, "The address is copied: it opens this selection.");
   };
