@@ -1,9 +1,10 @@
 """Cluster: the same work on Ray, which schedules it, moves it and tries again what was lost.
 
+    joined     the module `ray`, connected; whatever keeps it from being so in one line
     fit_on     training by Ray Train: every worker runs the one loop, as `learning/distribution.py` shares it out
     runs_on    independent runs as Ray tasks, answered as they end
 
-on: `local` (this process), `ray` (a cluster of this machine, or the one that is already joined), `ray://HOST:PORT`.
+on: `local` (this process), `ray` (a cluster of this machine, or the one that RAY_ADDRESS names), `ray://HOST:PORT`.
 
 Ray reports its usage to its makers unless told otherwise; here it is told otherwise, unless the variable
 RAY_USAGE_STATS_ENABLED is set. Moritz et al. 2018, arXiv:1712.05889.
@@ -11,26 +12,34 @@ RAY_USAGE_STATS_ENABLED is set. Moritz et al. 2018, arXiv:1712.05889.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import re
 import shutil
-import tempfile
-import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import socket
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from semblance import __version__
+from semblance.data.neighbour_samples import ClusterSamples, NeighbourSamples
 from semblance.data.relational import Loaded, RelationalDataset
 from semblance.errors import Failed, Interrupted, SemblanceError
+from semblance.geometry.graph import Graph
 from semblance.recipes.registry import Recipe
+from semblance.space.kept import brought as brought  # what a stopped fit goes on from, here as there
+from semblance.space.kept import stages
 from semblance.space.model import Model
+from semblance.space.told import Hearing
+from semblance.space.vigil import OFTEN, Gone, Vigil
+from semblance.space.workers import worker
 
 T = TypeVar("T")
-OFTEN = 0.3
-"""Seconds between two questions how far the workers are."""
 LIVES = 3
 """How often a run is begun anew from its last checkpoint when workers die."""
+NEAR = 10.0
+"""Seconds within which an address has to answer, and every machine of a cluster says which version it runs."""
 
 
 def elsewhere(on: str, workers: int | None) -> bool:
@@ -56,19 +65,81 @@ def joined(on: str) -> Any:
         raise SemblanceError(f"on {on} needs Ray: pip install 'semblance[ray]'") from None
     if ray.is_initialized():
         return ray
+    address = on if on != "ray" else os.environ.get("RAY_ADDRESS") or None
     known = {"PYTHONPATH": os.pathsep.join(filter(None, [str(_package()), os.environ.get("PYTHONPATH", "")]))}
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
+        _reached(address)
         ray.init(
-            address=on if on != "ray" else os.environ.get("RAY_ADDRESS"),
-            runtime_env={"env_vars": known} if on == "ray" and "RAY_ADDRESS" not in os.environ else None,
-            include_dashboard=False if on == "ray" and "RAY_ADDRESS" not in os.environ else None,
+            address=address,
+            runtime_env={"env_vars": known} if address is None else None,
+            include_dashboard=False if address is None else None,
             **quiet,
         )
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise Failed(f"no cluster answers at {on} ({reason}): see `ray status` there, or give --on ray") from error
+    except (ray.exceptions.RayError, OSError, RuntimeError, ValueError) as error:
+        raise _not_joined(on, address, error) from error
+    try:
+        _same_version(ray)
+    except SemblanceError:
+        ray.shutdown()
+        raise
     return ray
+
+
+def _reached(address: str | None) -> None:
+    """Raises OSError at once where nobody listens: Ray would try for half a minute."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), NEAR).close()
+
+
+def _not_joined(on: str, address: str | None, error: Exception) -> Failed:
+    """Why Ray does not connect, in one line."""
+    text = str(error)
+    theirs, ours = (re.findall(rf"{name}: (\S+)", text) for name in ("Ray", "Python"))
+    if len(theirs) == len(ours) == 2 and "ersion mismatch" in text:
+        return Failed(
+            f"the cluster at {address or on} runs Ray {theirs[0]} on Python {ours[0]}, and this process Ray {theirs[1]} on "
+            f"Python {ours[1]}: pip install ray=={theirs[0]} here, in an environment of Python {ours[0]}"
+        )
+    remedy = "see `ray status` there, or give --on ray"
+    if on == "ray":
+        remedy = (
+            "unset RAY_ADDRESS for a cluster of this machine" if address else "`ray stop` clears what is left of it"
+        )
+    return Failed(f"no cluster answers at {address or on} ({' '.join(text.split())[:300]}): {remedy}")
+
+
+def _same_version(ray: Any) -> None:
+    """Raises where a machine of the cluster runs another Semblance, or none."""
+
+    def version() -> tuple[str, str]:  # sent as it stands: there may be no Semblance to look it up in
+        import socket
+
+        try:
+            from semblance import __version__ as theirs
+        except ImportError:
+            theirs = ""
+        return socket.gethostname(), theirs
+
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as At
+
+    asked = [
+        ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=At(node["NodeID"], soft=False))(version).remote()
+        for node in ray.nodes()
+        if node["Alive"] and node["Resources"].get("CPU")
+    ]
+    for answer in ray.wait(asked, num_returns=len(asked), timeout=NEAR)[0]:
+        try:
+            host, theirs = ray.get(answer)
+        except ray.exceptions.RayError:  # it is gone by now, and Ray will not ask it again
+            continue
+        if theirs != __version__:
+            has = f"Semblance {theirs}" if theirs else "no Semblance"
+            raise Failed(
+                f"{host} of the cluster has {has} and this process is {__version__}: "
+                f"pip install 'semblance[ray]=={__version__}' there"
+            )
 
 
 def _package() -> Path:
@@ -80,12 +151,17 @@ def shareable(dataset: Loaded, recipe: Recipe, name: str, workers: int) -> None:
     """Raises where several workers would all do the same."""
     if workers == 1:
         return
-    if isinstance(dataset, RelationalDataset) and dataset.whole:
+    taught = [stage for stage in recipe.stages if stage.objective is not None]
+    in_parts = all(isinstance(stage.batches, NeighbourSamples | ClusterSamples) for stage in taught)
+    if isinstance(dataset, RelationalDataset) and not isinstance(dataset.graph, Graph):
+        raise SemblanceError(f"a {dataset.domain} is not shared out among {workers} workers: give --workers 1")
+    if isinstance(dataset, RelationalDataset) and dataset.whole and not (taught and in_parts):
         raise SemblanceError(
             f"{name} reads all of the {dataset.domain} at every step, so {workers} workers would each do all of the work: "
-            "give --workers 1, or rank several methods at once (rank --on ray)"
+            "give --workers 1, rank several methods at once (rank --on ray), or take one that learns from parts of a graph "
+            "(sage-sampled, gcn-clustered) or goes by rows (fastrp, sgc)"
         )
-    if not any(stage.objective is not None and hasattr(stage.rule, "step") for stage in recipe.stages):
+    if not any(hasattr(stage.rule, "step") for stage in taught):
         raise SemblanceError(f"{name} takes no gradient steps that {workers} workers could share: give --workers 1")
 
 
@@ -108,60 +184,84 @@ def fit_on(
     if given.get("seconds") is not None:
         raise SemblanceError("a cluster's workers have several clocks: give --epochs instead of --time")
     ray = joined(on)
-    machines = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
-    workers = len(machines) if workers is None else workers
+    workers = len(_cores(ray)) if workers is None else workers
     shareable(dataset, recipe, name, workers)
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    each = cores_each(_cores(ray), workers)
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
     storage = folder.resolve() / "ray"
     if resume:
         brought(folder)
-    begin = {file.name: file.read_bytes() for file in folder.glob("stage-*.safetensors")} if resume else {}
+    begin = {file.name: file.read_bytes() for file in stages(folder).values()} if resume else {}
     shutil.rmtree(storage, ignore_errors=True)
-    cores = int(ray.cluster_resources().get("CPU", 1))
-    each = max(1, cores // workers)
-    if workers > cores:
-        raise SemblanceError(f"workers is {workers} and the cluster has {cores} cores: give at most as many workers")
-    told = _told(ray)
+    hearing = Hearing(ray, on_step, on_epoch)
     work = {
         "dataset": ray.put(dataset),
         "name": name,
         "settings": dict(settings),
         "given": {**given, "resume": resume},
         "begin": begin,
-        "told": told,
+        "told": hearing.board,
         "threads": each,
     }
-    trainer = TorchTrainer(
-        _worker,
-        train_loop_config=work,
-        torch_config=TorchConfig(backend="gloo" if not ray.cluster_resources().get("GPU") else None),
-        scaling_config=ScalingConfig(num_workers=workers, resources_per_worker={"CPU": each}),
-        run_config=RunConfig(name="run", storage_path=str(storage), failure_config=FailureConfig(max_failures=LIVES)),
-    )
-    history: list[dict[str, float]] = []
-
-    def heard(stage: int, metrics: dict[str, float]) -> None:
-        history.append({"stage": float(stage), **metrics})
-        if on_epoch is not None:
-            on_epoch(stage, metrics)
-
+    saved = f"what was saved lies in {folder}: go on with --resume"
     try:
-        with _listening(ray, told, on_step, heard) as lost:
-            result = trainer.fit()
+        trainer = TorchTrainer(
+            worker,
+            train_loop_config=work,
+            torch_config=TorchConfig(backend="gloo" if not ray.cluster_resources().get("GPU") else None),
+            scaling_config=ScalingConfig(num_workers=workers, resources_per_worker={"CPU": each}),
+            run_config=RunConfig(
+                name="run",
+                storage_path=str(storage),
+                # Two: a kill while one is written leaves the other.
+                checkpoint_config=CheckpointConfig(num_to_keep=2),
+                failure_config=FailureConfig(max_failures=LIVES, controller_failure_limit=LIVES),  # type: ignore[call-arg]
+            ),
+        )
+        with Vigil(ray, on) as vigil:
+            result = vigil.until(trainer.fit, hearing.hear)
     except KeyboardInterrupt:
-        raise Interrupted(f"stopped; what was saved lies in {folder}: go on with --resume") from None
-    except Exception as error:  # Ray wraps what a worker raised in errors of its own
-        raise _plain(error, folder) from error
+        hearing.interrupt()
+        raise Interrupted(f"stopped; {saved}") from None
+    except Gone as error:
+        raise Gone(f"{error}; {saved}") from None
+    except SemblanceError:  # of the callbacks: what workers raise comes in errors of Ray's
+        hearing.interrupt()
+        raise
+    except Exception as error:
+        hearing.last_words()
+        raise plain(hearing.why or error, saved) from error
+    hearing.last_words()
+    if hearing.why is not None:  # the workers were begun anew, heard of it and did nothing
+        raise plain(hearing.why, saved)
     assert result.checkpoint is not None  # every worker's last word comes with one
     with result.checkpoint.as_directory() as found:
         model = Model.load(Path(found) / "model.safetensors")
-        model.notes = tuple((Path(found) / "notes.txt").read_text().splitlines())
-    model.history = history
-    if lost():
-        model.notes += (f"workers were lost {lost()} times, and the run went on from its last checkpoint",)
+        more = json.loads((Path(found) / "more.json").read_text())
+    hearing.complete(more["history"])
+    model.notes, model.history = tuple(more["notes"]), hearing.history
+    if hearing.starts > 1:
+        times = f"{hearing.starts - 1} times" if hearing.starts > 2 else "once"
+        model.notes += (f"workers were lost {times}, and the run went on from its last checkpoint",)
     return model
+
+
+def _cores(ray: Any) -> list[int]:
+    """Of each machine that takes work."""
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    return [int(node["Resources"]["CPU"]) for node in nodes if node["Resources"].get("CPU", 0) >= 1]
+
+
+def cores_each(machines: Sequence[int], workers: int) -> int:
+    """The most cores that each of so many workers can have, none of whom works on two machines."""
+    for each in range(max(machines, default=0), 0, -1):
+        if sum(cores // each for cores in machines) >= workers:
+            return each
+    raise SemblanceError(
+        f"workers is {workers} and the cluster has {sum(machines)} cores: give at most as many workers"
+    )
 
 
 def runs_on(
@@ -176,30 +276,35 @@ def runs_on(
     """(job, run(job)) as they end, each in a Ray task; what is not yet done is dropped when the caller stops asking. alone:
     no process runs a second job. lost: what stands for a job that fails, which without it ends the others too."""
     ray = joined(on)
-    cores = int(ray.cluster_resources().get("CPU", 1))
-    at_once = min(workers or cores, cores)
+    machines = _cores(ray)
+    at_once = min(workers or sum(machines), sum(machines))
+    each = cores_each(machines, at_once)
     held = ray.put(run)
     once = {"max_calls": 1} if alone else {}
-    task = ray.remote(num_cpus=max(1, cores // at_once), max_retries=LIVES, **once)(_run)
+    task = ray.remote(num_cpus=each, max_retries=LIVES, **once)(_run)
     waiting: list[Any] = list(jobs)
     running: dict[Any, Any] = {}
     try:
-        while waiting or running:
-            while waiting and len(running) < at_once:
-                job = waiting.pop(0)
-                running[task.remote(held, job, max(1, cores // at_once))] = job
-            ready, _ = ray.wait(list(running), num_returns=1)
-            job = running.pop(ready[0])
-            try:
-                found = ray.get(ready[0])
-            except ray.exceptions.RayError as error:
-                if lost is None:
-                    raise _plain(error, None) from error
-                found = lost(job, _plain(error, None))
-            yield job, found
+        with Vigil(ray, on) as vigil:
+            while waiting or running:
+                while waiting and len(running) < at_once:
+                    job = waiting.pop(0)
+                    running[task.remote(held, job, each)] = job
+                ready, _ = ray.wait(list(running), num_returns=1, timeout=OFTEN)
+                vigil.check()
+                for reference in ready:
+                    job = running.pop(reference)
+                    try:
+                        found = ray.get(reference)
+                    except ray.exceptions.RayError as error:
+                        if lost is None:
+                            raise plain(error) from error
+                        found = lost(job, plain(error))
+                    yield job, found
     finally:
-        for reference in running:
-            ray.cancel(reference, force=True)
+        if ray.is_initialized():  # a vigil that ends with the cluster leaves it
+            for reference in running:
+                ray.cancel(reference, force=True)
 
 
 def _run(run: Callable[[Any], T], job: Any, threads: int) -> T:
@@ -209,134 +314,19 @@ def _run(run: Callable[[Any], T], job: Any, threads: int) -> T:
     return run(job)
 
 
-def _worker(work: Mapping[str, Any]) -> None:
-    """What each worker of a fit does."""
-    import ray
-    import torch
-    from ray import train as ray_train
-
-    from semblance.recipes.registry import build
-    from semblance.space.training import train
-
-    torch.set_num_threads(work["threads"])
-    first = ray_train.get_context().get_world_rank() == 0
-    told = work["told"]
-    with tempfile.TemporaryDirectory() as kept:
-        folder = Path(kept)
-        before = ray_train.get_checkpoint()
-        resumed = before is not None
-        if before is not None:
-            before.to_directory(kept)
-        for name, content in work["begin"].items() if before is None else ():
-            (folder / name).write_bytes(content)
-        seen = 0.0
-        if first:
-            told.begun.remote()
-
-        def on_step(done: int, total: int, metrics: dict[str, float]) -> None:
-            if first:
-                told.step.remote(done, total, metrics)
-
-        def on_epoch(stage: int, metrics: dict[str, float]) -> None:
-            nonlocal seen
-            if first:
-                told.epoch.remote(stage, metrics)
-            newest = max((file.stat().st_mtime for file in folder.glob("stage-*")), default=0.0)
-            fresh = first and newest > seen
-            seen = max(seen, newest)
-            ray_train.report({}, checkpoint=ray_train.Checkpoint.from_directory(kept) if fresh else None)
-
-        given = {**work["given"], "resume": work["given"]["resume"] or resumed}
-        model = train(
-            ray.get(work["dataset"]),
-            build(work["name"], **work["settings"]),
-            name=work["name"],
-            settings=work["settings"],
-            checkpoints=folder,
-            on_step=on_step,
-            on_epoch=on_epoch,
-            **given,
-        )
-        if first:
-            model.save(folder / "model.safetensors")
-            (folder / "notes.txt").write_text("\n".join(model.notes))
-        ray_train.report({}, checkpoint=ray_train.Checkpoint.from_directory(kept) if first else None)
-
-
-def _told(ray: Any) -> Any:
-    """An actor that remembers how far the first worker is, until it is asked."""
-
-    class Told:
-        def __init__(self) -> None:
-            self.starts = 0
-            self.last: tuple[Any, ...] | None = None
-            self.epochs: list[tuple[Any, ...]] = []
-
-        def begun(self) -> None:
-            self.starts += 1
-
-        def step(self, *what: Any) -> None:
-            self.last = what
-
-        def epoch(self, *what: Any) -> None:
-            self.epochs.append(what)
-
-        def heard(self) -> tuple[int, Any, list[Any]]:
-            found, self.epochs, self.last = (self.starts, self.last, self.epochs), [], None
-            return found
-
-    return ray.remote(num_cpus=0)(Told).remote()
-
-
-@contextmanager
-def _listening(
-    ray: Any,
-    told: Any,
-    on_step: Callable[[int, int, dict[str, float]], None] | None,
-    on_epoch: Callable[[int, dict[str, float]], None],
-) -> Iterator[Callable[[], int]]:
-    """Hands on what the workers tell while the block runs; gives how often they were begun anew."""
-    over, starts = threading.Event(), 0
-
-    def hear() -> None:
-        nonlocal starts
-        starts, last, epochs = ray.get(told.heard.remote())
-        if last is not None and on_step is not None:
-            on_step(*last)
-        for each in epochs:
-            on_epoch(*each)
-
-    def listen() -> None:
-        while not over.wait(OFTEN):
-            hear()
-
-    thread = threading.Thread(target=listen, daemon=True)
-    thread.start()
-    try:
-        yield lambda: max(0, starts - 1)
-    finally:
-        over.set()
-        thread.join()
-        hear()
-
-
-def brought(folder: Path) -> None:
-    """The newest checkpoint that Ray kept becomes that of a fit on this machine, so that either may go on from it."""
-    kept = sorted((folder / "ray").glob("run/checkpoint_*"))
-    for file in kept[-1].glob("stage-*.safetensors") if kept else ():
-        beside = folder / f"{file.name}.partial"
-        shutil.copyfile(file, beside)
-        os.replace(beside, folder / file.name)
-
-
-def _plain(error: BaseException, folder: Path | None) -> SemblanceError:
-    """What a worker raised, in one line."""
+def plain(error: BaseException, saved: str | None = None) -> SemblanceError:
+    """What a worker raised, in one line, with what was `saved`."""
     # Ray raises what is an error of the task's own kind as well, but says a traceback: its cause is meant.
     inner: Any = error
     while inner is not None and (hasattr(inner, "cause") or not isinstance(inner, SemblanceError)):
         failures = getattr(inner, "worker_failures", None) or {}
         inner = next(iter(failures.values()), None) or getattr(inner, "cause", None) or inner.__cause__
+    kept = f"; {saved}" if saved else ""
     if isinstance(inner, SemblanceError):
-        return inner
-    kept = "" if folder is None else f"; what was saved lies in {folder}: go on with --resume"
-    return Failed(f"the cluster gave up ({' '.join(str(error).split())[:300]}){kept}")
+        return Failed(f"{inner}{kept}") if isinstance(inner, Failed) else inner
+    text = " ".join(str(error).split())
+    if "set up cluster storage" in text:  # Ray Train writes a file there, and looks for it from every machine
+        return Failed(
+            "not every machine of the cluster sees the folder of the space: give an --out on a disk that all of them share"
+        )
+    return Failed(f"the cluster gave up ({text[:300]}){kept}")

@@ -30,6 +30,7 @@ from semblance.space.progress import watched
 from semblance.space.show import ranking_html
 from semblance.space.tasks import Task, task_of, usual_task
 from semblance.space.training import train
+from semblance.space.vigil import Gone
 
 EPOCHS = 20
 STEPS = 200  # epochs where an epoch is one step over the whole structure
@@ -167,8 +168,9 @@ def rank(
                 progress(sum(key_of(*each) in done for each in todo), len(todo), "{}, seed {}".format(*job))
     except (Interrupted, KeyboardInterrupt) as stopped:
         during = f" {stopped.args[0]}" if isinstance(stopped, Interrupted) else ""
-        kept = f"{len(done)} finished runs are kept in {folder}; rank again with the same words to go on"
-        raise _interrupted(stopped, f"stopped{during}; {kept}") from None
+        raise _interrupted(stopped, f"stopped{during}; {_kept(done, folder)}") from None
+    except Gone as gone:
+        raise Gone(f"{gone}; {_kept(done, folder)}") from None
     if progress is not None:
         progress(len(todo), len(todo), "done")
     runs = {name: [done[key_of(name, s)] for s in range(seed, seed + seeds)] for name in chosen}
@@ -189,6 +191,10 @@ def _here(
         except Interrupted as stopped:
             stopped.args = (f"during {name}, seed {seed}",)
             raise
+
+
+def _kept(done: Mapping[str, Any], folder: Path) -> str:
+    return f"{len(done)} finished runs are kept in {folder}; rank again with the same words to go on"
 
 
 def _interrupted(stopped: BaseException, text: str) -> Interrupted:

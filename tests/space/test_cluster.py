@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from semblance.errors import SemblanceError
+from semblance.learning import checkpoint
+from semblance.learning.checkpoint import Place
 from semblance.recipes.registry import build
-from semblance.space import cluster
+from semblance.space import cluster, kept
 from semblance.space.fit import fit
 from semblance.space.rank import rank
 from semblance.testing import small
@@ -115,13 +118,45 @@ def test_a_ranking_has_the_table_of_one_machine(tmp_path: Path) -> None:
     assert len((tmp_path / "ray" / "runs.jsonl").read_text().splitlines()) == 4
 
 
-def test_what_ray_kept_is_gone_on_from_on_one_machine(tmp_path: Path) -> None:
-    for number in (0, 1):
-        (tmp_path / f"ray/run/checkpoint_2026_{number}").mkdir(parents=True)
-        (tmp_path / f"ray/run/checkpoint_2026_{number}/stage-0.safetensors").write_bytes(bytes([number]))
-    (tmp_path / "stage-0.safetensors").write_bytes(b"older")
-    cluster.brought(tmp_path)
-    assert (tmp_path / "stage-0.safetensors").read_bytes() == bytes([1])
+def saved(folder: Path, stage: int, epoch: int, step: int = 0) -> Path:
+    """A checkpoint of a run that is so far."""
+    module = torch.nn.Linear(1, 1)
+    place = Place(epoch=epoch, step=step)
+    checkpoint.save(folder / f"stage-{stage}.safetensors", module, torch.optim.SGD(module.parameters()), place, "")
+    return folder
+
+
+def test_what_ray_kept_is_gone_on_from_on_one_machine_the_furthest_of_it_whatever_the_clock_said(
+    tmp_path: Path,
+) -> None:
+    ours = saved(tmp_path, 0, 3)
+    run = tmp_path / "ray/run"
+    saved(run / "checkpoint_2026-11-22", 0, 4)
+    saved(run / "checkpoint_2026-11-21", 0, 4, step=2)  # later, by a clock that was set back
+    half = (saved(run / "checkpoint_2026-11-23", 0, 9) / "stage-0.safetensors").read_bytes()
+    (run / "checkpoint_2026-11-23/stage-0.safetensors").write_bytes(half[: len(half) // 2])  # a kill's
+    (run / "checkpoint_2026-11-24").mkdir()
+    kept.brought(tmp_path)
+    assert kept.place(ours) == (0, 4, 2)
+    saved(ours, 1, 0)  # it went on here
+    kept.brought(tmp_path)
+    assert kept.place(ours) == (1, 0, 0)
+
+
+def test_a_checkpoint_is_new_by_its_content_and_not_by_the_clock(tmp_path: Path) -> None:
+    before = kept.stamp(saved(tmp_path, 0, 3))
+    saved(tmp_path, 0, 4)
+    os.utime(tmp_path / "stage-0.safetensors", (0, 0))  # in 1970
+    after = kept.stamp(tmp_path)
+    assert after != before and after == kept.stamp(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("machines", "workers", "each"),
+    [([2], 1, 2), ([2], 2, 1), ([1, 1], 1, 1), ([8, 4], 2, 4), ([8, 4], 3, 4), ([16, 4], 2, 8), ([3, 3], 3, 1)],
+)
+def test_nobody_is_asked_to_work_on_two_machines(machines: list[int], workers: int, each: int) -> None:
+    assert cluster.cores_each(machines, workers) == each
 
 
 def double(x: int) -> int:

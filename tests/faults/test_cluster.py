@@ -1,0 +1,258 @@
+"""A cluster that loses processes, or is not what it should be: nothing is lost, nothing is there twice, one line says it.
+
+SEMBLANCE_CLUSTER_KILLS says how many random moments are tried of a fit and of a ranking (3; `make faults` takes 30).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from faults.rayed import Nodes, cluster, ended, kill, start, waited
+from faults.test_disk import mount
+
+import semblance as sb
+from semblance.errors import Failed
+from semblance.space import cluster as ours
+from semblance.space.fit import fit
+
+ray = pytest.importorskip("ray")
+KILLS = int(os.environ.get("SEMBLANCE_CLUSTER_KILLS", "3"))
+EPOCHS = 40
+TRAIN = ("RayTrainWorker", "TrainController", "RayTrainWorker", "Board")
+FIT: tuple[object, ...] = ("fit", "v.npz", "-r", "hopfield", "--epochs", EPOCHS, "--set", "batch=16", "--no-evaluate")
+RANK: tuple[object, ...] = ("rank", "v.npz", "-r", "as-is", "-r", "hopfield", "--seeds", 4, "--epochs", 20)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """With two classes of vectors."""
+    chance = np.random.default_rng(0)
+    y = np.arange(64) % 2
+    np.savez(tmp_path / "v.npz", x=chance.normal(size=(64, 6)).astype(np.float32) + 2 * y[:, None], y=y)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def there() -> Iterator[Nodes]:
+    """A cluster whose head does no work; tests add the node that does."""
+    with cluster(0, num_cpus=0) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def joinable(there: Nodes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
+    """The cluster, for this process as well; left at the end, and its nodes gone."""
+    for name, value in there.environment.items():
+        monkeypatch.setenv(name, value)
+    yield there
+    ray.shutdown()
+    for node in there.workers:
+        there.lose(node)
+
+
+# ---------------------------------------------------------------------------------------------- not what it should be
+
+
+@pytest.mark.parametrize("on", ["ray", "ray://127.0.0.1:1"])
+def test_an_address_where_nobody_listens_costs_a_line(on: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if on == "ray":
+        monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(
+        Failed, match=r"no cluster answers at (ray://)?127\.0\.0\.1:1 .*refused.*: (unset|see)"
+    ) as caught:
+        ours.joined(on)
+    assert "\n" not in str(caught.value) and caught.value.code == 1
+    assert not ray.is_initialized()
+
+
+def test_another_ray_is_named_with_both_versions(joinable: Nodes) -> None:
+    """The cluster says what it runs, and Ray compares: only what it says is changed here."""
+    from ray._raylet import GcsClient
+
+    client = GcsClient(address=joinable.address)
+    key, where = b"CLUSTER_METADATA", b"cluster"
+    said = client.internal_kv_get(key, where)
+    old = {**json.loads(said), "ray_version": "2.9.3", "python_version": "3.10.2"}
+    client.internal_kv_put(key, json.dumps(old).encode(), True, where)
+    try:
+        with pytest.raises(Failed) as caught:
+            ours.joined("ray")
+    finally:
+        client.internal_kv_put(key, said, True, where)
+    words = f"runs Ray 2.9.3 on Python 3.10.2, and this process Ray {ray.__version__} on Python 3."
+    assert words in str(caught.value) and "pip install ray==2.9.3 here" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("theirs", ["0.0.1", ""])
+def test_another_semblance_or_none_on_a_node_is_named(
+    joinable: Nodes, folder: Path, monkeypatch: pytest.MonkeyPatch, theirs: str
+) -> None:
+    monkeypatch.chdir(folder)  # workers look where their driver stands, too
+    (folder / "site/semblance").mkdir(parents=True)
+    said = f'__version__ = "{theirs}"' if theirs else "raise ImportError"
+    (folder / "site/semblance/__init__.py").write_text(said)
+    joinable.add(env_vars={"PYTHONPATH": str(folder / "site")})
+    has = f"Semblance {theirs}" if theirs else "no Semblance"
+    pip = rf"pip install 'semblance\[ray\]=={sb.__version__}' there"
+    with pytest.raises(Failed, match=f"has {has} and this process is {sb.__version__}: {pip}"):
+        ours.joined("ray")
+    assert not ray.is_initialized()
+
+
+def test_a_folder_that_not_all_machines_see_costs_a_line() -> None:
+    text = "RuntimeError: Unable to set up cluster storage with the following settings:\nStorageContext<...>"
+    assert str(ours.plain(RuntimeError(text))).endswith("give an --out on a disk that all of them share")
+
+
+def test_a_full_disk_on_a_worker_costs_a_line_and_what_was_saved_stays(joinable: Nodes, folder: Path) -> None:
+    disk = folder / "disk"
+    if not mount(disk, "size=4m"):
+        pytest.skip("this user may not mount a small tmpfs")
+    try:
+        joinable.add(env_vars={"TMPDIR": str(disk), "PYTHONPATH": os.environ.get("PYTHONPATH", "")})
+
+        def fill(done: int, total: int, text: str) -> None:
+            if done > total // 4 and text.startswith("hopfield") and not (disk / "ballast").exists():
+                with open(disk / "ballast", "wb") as file, pytest.raises(OSError, match="space left"):
+                    while True:
+                        file.write(bytes(4096))
+                        file.flush()
+
+        asked: dict[str, Any] = {"out": folder / "a.space", "on": "ray", "epochs": EPOCHS, "batch": 16}
+        with pytest.raises(Failed, match=r"No space left.*what was saved lies in .*: go on with --resume") as caught:
+            fit(folder / "v.npz", "hopfield", checkpoint_seconds=0.0, progress=fill, **asked)
+        assert "\n" not in str(caught.value)
+        kept = len((folder / "a.space.fitting/log.jsonl").read_text().splitlines())
+        (disk / "ballast").unlink()
+        fit(folder / "v.npz", "hopfield", resume=True, **asked).close()
+        assert EPOCHS // 5 < kept < EPOCHS
+        whole(folder / "a.space")
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+# --------------------------------------------------------------------------------------------------------------- kills
+
+
+def epochs_of(log: Path) -> list[float]:
+    """Of whole lines."""
+    lines = log.read_text().splitlines(keepends=True) if log.exists() else []
+    return [json.loads(line)["epoch"] for line in lines if line.endswith("\n")]
+
+
+def whole(out: Path) -> np.ndarray:
+    """The vectors of a fit that ended: nothing lost, nothing twice."""
+    assert epochs_of(out / "log.jsonl") == list(range(1, EPOCHS + 1))
+    assert not out.with_name(out.name + ".fitting").exists()
+    with sb.load(out) as space:
+        assert space.check() == [] and len(space) == len(set(space.ids)) == 64
+        return np.array(space.vectors)
+
+
+def died(there: Nodes, victim: str, run: subprocess.Popen[str], chance: random.Random) -> None:
+    """One of the cluster's, or the run itself."""
+    if victim == "driver":
+        kill(run.pid)
+    elif victim in ("head", "node"):
+        there.lose(there.cluster.head_node if victim == "head" else there.workers[0])
+    else:
+        kill(chance.choice(waited(lambda: there.busy(victim) or (run.poll() is not None and [run.pid]))))
+
+
+def at_random(log: Path, most: int, run: subprocess.Popen[str], chance: random.Random) -> None:
+    """Waits until a random number of lines is there."""
+    lines = chance.randint(1, most)
+    waited(lambda: len(log.read_text().splitlines() if log.exists() else ()) >= lines or run.poll() is not None)
+
+
+def fit_in_spite_of(victims: Iterable[str], sizes: Iterator[int], folder: Path, chance: random.Random) -> None:
+    """Fits, and loses one after the other; goes on, on another number of workers, and at last without a cluster."""
+    words: tuple[object, ...] = (*FIT, "--out", "a.space", "--overwrite")
+    with ExitStack() as held:
+        there = None
+        for victim in victims:
+            there = there or held.enter_context(cluster(1))
+            run = there.start(folder, *words, "--on", "ray", "--workers", next(sizes))
+            at_random(folder / "a.space.fitting/log.jsonl", EPOCHS - 10, run, chance)
+            died(there, victim, run, chance)
+            if victim == "node":
+                there.add()
+            code, said = ended(run)
+            if code == 0:  # it lived on, or was quicker
+                return
+            last = said.splitlines()[-1] if said else ""
+            if victim == "driver":
+                assert code == -signal.SIGKILL, said
+            else:
+                assert code == 1 and last.endswith("what was saved lies in a.space.fitting: go on with --resume"), said
+            if victim == "head":
+                assert f"the cluster at {there.address} is gone: " in last, said
+                held.close()
+                there = None
+            words = (*words, "--resume") if "--resume" not in words else words
+    code, said = ended(start(folder, *words))
+    assert code == 0, said
+
+
+def test_a_fit_that_loses_processes_ends_where_it_would_have_ended(folder: Path) -> None:
+    chance, killed = random.Random(20261122), 0
+    code, said = ended(start(folder, *FIT, "--out", "true.space"))
+    assert code == 0, said
+    true = whole(folder / "true.space")
+    victims, sizes = itertools.cycle(["head", "driver", *TRAIN, "driver", "node", "driver"]), itertools.cycle([2, 1])
+    while killed < KILLS:
+        some = list(itertools.islice(victims, min(2, KILLS - killed)))
+        killed += len(some)
+        fit_in_spite_of(some, sizes, folder, chance)
+        assert (whole(folder / "a.space") * true).sum(1).mean() > 0.95
+
+
+def test_a_ranking_that_loses_processes_ends_with_the_table_it_would_have_had(folder: Path) -> None:
+    chance = random.Random(20261123)
+    code, said = ended(start(folder, *RANK, "-o", "true"))
+    assert code == 0, said
+    true = runs_of(folder / "true")
+    victims, killed = itertools.cycle(["_run", "node", "driver", "_run", "head"]), 0
+    while killed < KILLS:
+        shutil.rmtree(folder / "r", ignore_errors=True)
+        with cluster(1) as there:
+            run = there.start(folder, *RANK, "-o", "r", "--on", "ray")
+            for victim in itertools.islice(victims, min(3, KILLS - killed)):
+                at_random(folder / "r/runs.jsonl", len(true) - 2, run, chance)
+                died(there, victim, run, chance)
+                killed += 1
+                if victim == "node":
+                    there.add()
+                if victim in ("driver", "head"):
+                    break
+            code, said = ended(run)
+            if victim == "driver" and code:
+                assert code == -signal.SIGKILL, said
+                code, said = ended(there.start(folder, *RANK, "-o", "r", "--on", "ray"))
+            if victim == "head" and code:
+                last = said.splitlines()[-1]
+                assert code == 1 and f"the cluster at {there.address} is gone: " in last, said
+                assert last.endswith("finished runs are kept in r; rank again with the same words to go on")
+                code, said = ended(start(folder, *RANK, "-o", "r"))
+        assert code == 0, said
+        assert runs_of(folder / "r") == true
+
+
+def runs_of(folder: Path) -> dict[str, Any]:
+    """The lines of a ranking by their keys, but for what the clock said; none may be there twice."""
+    lines = [json.loads(line) for line in (folder / "runs.jsonl").read_text().splitlines()]
+    assert len({line["key"] for line in lines}) == len(lines)
+    return {line["key"]: {**line, "seconds": 0} for line in lines}
