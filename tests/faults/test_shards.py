@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -147,6 +148,36 @@ def test_a_shard_lost_before_each_of_its_reads_is_named_or_the_answer_is_whole(
         named.append(lost)
         moment += 1
     assert len(named) >= 2 and (all(named) if how == 2 else any(named))
+
+
+def test_a_process_killed_while_it_searches_leaves_the_shards_whole(
+    truths: tuple[Path, dict[str, list[Any]]], tmp_path: Path
+) -> None:
+    whole, true = truths
+    chance = random.Random(20261123)
+    shutil.copytree(whole, tmp_path / "s")
+    for _ in range(KILLS):
+        out, into = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                with shards(tmp_path / "s") as opened:
+                    os.write(into, b".")
+                    while True:
+                        opened.search(list(ASKED), 20, WHERES[1])
+            finally:
+                os._exit(1)
+        os.close(into)
+        with os.fdopen(out, "rb") as pipe:
+            assert pipe.read(1) == b"."
+        time.sleep(chance.uniform(0, 0.05))
+        os.kill(child, signal.SIGKILL)
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+        for shard in (tmp_path / "s").glob("shard-*"):
+            with Store.open(shard) as store:
+                assert store.damage() == []
+        with shards(tmp_path / "s") as opened:
+            assert not check(opened, true, "shard-1")
 
 
 def test_the_check_of_answers_can_fail(truths: tuple[Path, dict[str, list[Any]]], tmp_path: Path) -> None:
