@@ -13,6 +13,7 @@ held.py            one version of a space in memory, in the order of its rows
 hosts.py           by which names the server may be asked for, and from which pages
 items.py           one item, some, and their pictures
 jobs.py            work that takes long, in processes of its own
+joining.py         shards as one space, their rows one after another
 labelling.py       labels given, and each change undone once
 listing.py         which spaces there are, and their rows in bytes: ids, columns, masks
 login.py           a page that asks for the token, and the cookie for it
