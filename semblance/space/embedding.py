@@ -74,8 +74,10 @@ def embed(
     model = model_of(space)
     target = Path(out).absolute()
     folder = target.with_name(target.name + ".embedding")
+    gone = folder.with_name(folder.name + ".done")
     _check(target, folder, overwrite)
     with all_or_nothing(folder):
+        shutil.rmtree(gone, ignore_errors=True)  # by who was killed while it swept up
         (folder / "parts").mkdir(parents=True, exist_ok=True)
         lock = WriterLock(folder)
     try:
@@ -90,8 +92,6 @@ def embed(
             _make(work, there, on if away else None, workers, progress)
             adopt(work, target, key, seed, {"on": on} if away else {}, started)
         with all_or_nothing(folder):
-            gone = folder.with_name(folder.name + ".done")
-            shutil.rmtree(gone, ignore_errors=True)
             os.rename(folder, gone)
             shutil.rmtree(gone, ignore_errors=True)
     except KeyboardInterrupt:

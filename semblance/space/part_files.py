@@ -38,7 +38,8 @@ READ = 1 << 24
 """Bytes of items that are brought into memory at a time, about."""
 TEXT = 4096
 """Bytes that a text takes, about."""
-OWN = ("id", "label", "split", "thumbnail")
+LIVES = 5
+"""Workers that may die of one part, each of which leaves an unfinished folder."""
 MARK = "@"
 """Before the names of attributes, so that they are none of ours."""
 
@@ -75,8 +76,12 @@ class Work:
 def make(work: Work, number: int, tell: Callable[[int], None] | None = None) -> None:
     """Embed a part, unless that is done; `tell(n)` hears how many more are. An error names the part and what to do."""
     try:
-        if not work.folder_of(number).exists():
-            _make(work, number, tell or (lambda n: None))
+        if work.folder_of(number).exists():
+            return
+        died = len(list((work.folder / "parts").glob(f"{WRITING}{number:06d}-*")))
+        if died >= LIVES:
+            raise Failed(f"{died} workers died of it: look at their memory and at the data; what is done stays")
+        _make(work, number, tell or (lambda n: None))
     except SemblanceError as error:
         raise type(error)(f"{work.told(number)}: {error}") from error
     except (OSError, RuntimeError, MemoryError, pa.ArrowException) as error:
