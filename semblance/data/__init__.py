@@ -53,6 +53,7 @@ neighbour_samples.py  batches of nodes with a sampled part of their surroundings
 networkx_graphs.py  graphs of networkx -> arrays by role
 node_tables.py  a table of nodes beside a file of edges
 parts.py       a source larger than memory as stretches that any process can read by itself
+partitions.py  a graph in the parts that PyG's Partitioner writes
 pasted.py      a blob of one picture lies on another, and moves
 pictures.py    any file pillow reads, or an array -> uint8 [C, H, W] of the asked size
 pieces.py      texts cut into numbered pieces, and texts of different lengths as one array

@@ -115,7 +115,7 @@ DOMAINS: dict[str, Domain] = {
             "graph",
             "an edge list (.csv, .tsv, .parquet, .edges, .edgelist) with columns source and target and, if there are, "
             "weight, sign, time, type, and a table of nodes beside it; a sparse matrix (.npz, .mtx), .graphml, .gml, "
-            "arrays with edge_index, a PyG Data",
+            "arrays with edge_index, a PyG Data, a folder of PyG's Partitioner",
             frozenset({".edges", ".edgelist", ".gml", ".graphml", ".mtx"}),
             edge_columns,
             _for_graph,
@@ -241,6 +241,8 @@ def kind_of(path: Path) -> str:
     if path.is_dir():
         if tu_sets(path):
             return "graphs"
+        if in_partitions(path):
+            return "graph"
         if next(image_files(path), None) is None and text_files(path):
             return "text"
         _check_folder(path)
@@ -272,6 +274,11 @@ def tu_sets(path: Path) -> list[str]:
     return sorted(
         n[: -len("_A.txt")] for n in every if n.endswith("_A.txt") and f"{n[:-6]}_graph_indicator.txt" in every
     )
+
+
+def in_partitions(path: Path) -> bool:
+    """Whether a folder is a graph in parts, as PyG's Partitioner writes it."""
+    return (path / "META.json").is_file() and (path / "part_0").is_dir()
 
 
 def built(domain: str, what: str = "the data") -> str:

@@ -6,6 +6,7 @@
 .graphml, .gml              by networkx                                                networkx_graphs.py
 .obj, .off, .simplices      a complex                                                  cells.py
 a folder in TU format       many graphs                                                tu_folder.py
+a folder of part_0, ...     a graph in the parts of PyG's Partitioner                  partitions.py
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from semblance.data.arrays import domain_of
 from semblance.data.cells import FILES as CELLS
 from semblance.data.cells import from_cell_file
+from semblance.data.domains import in_partitions
 from semblance.data.edge_lists import COLUMNS, from_edge_list
 from semblance.data.graph_objects import (
     from_data,
@@ -27,6 +29,7 @@ from semblance.data.graph_objects import (
     is_networkx,
 )
 from semblance.data.networkx_graphs import library
+from semblance.data.partitions import from_partitions
 from semblance.data.relational import RelationalDataset
 from semblance.data.tu_folder import from_tu
 from semblance.errors import SemblanceError
@@ -50,6 +53,8 @@ def from_path(
     known["options"] = {k: v for k, v in (("directed", directed), ("split", known.get("split"))) if v is not None}
     if nodes is not None:
         known["options"]["nodes"] = str(nodes)
+    if path.is_dir() and in_partitions(path):
+        return from_partitions(path, nodes=nodes, label=label, id_column=id_column, directed=directed, **known)
     if path.is_dir():
         return from_tu(path, directed=directed, **known)
     if suffix in LISTS:
