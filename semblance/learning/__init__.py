@@ -11,6 +11,7 @@ filtered.py      a filter learns from what is clean, scores the rest, and the be
 label_cascade.py people answer about samples, a model answers where it is sure, and they are asked about the rest
 loop.py          the one loop that every rule with a `step` trains through
 mixture.py       experts that learn in turn, until validation stops improving
+node_shares.py   several processes on parts of a graph: each answers for its own nodes, or graphs
 parts.py         network, objective, training data as batches, budget
 positions.py     what tokens tell of their place in the picture, and how to take it out
 project.py       prototypes that become places of training pictures, and the last layer after that

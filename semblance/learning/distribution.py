@@ -8,6 +8,8 @@ it, and whatever reaches into the encoder by another door than `embed` or `forwa
 equal gradients is the gradient. Batch norm inside the encoder takes its moments over the whole batch (whole_norm.py). So
 contrast, prototypes and batch statistics see what one process would see, and two processes find its loss and gradients.
 
+Nodes of a graph are items that share their surroundings: node_shares.py.
+
 What goes over the wire in a step: the embeddings, two moments per channel of every batch norm, and one gradient.
 
 Data-parallel training: Li et al. 2020, arXiv:2006.15704; gathered contrast as in Chen et al. 2020, arXiv:2002.05709.
@@ -27,6 +29,7 @@ from torch.autograd.function import FunctionCtx
 from semblance.contracts import Batch, Metrics
 from semblance.encoders.vision.norm import fused
 from semblance.errors import SemblanceError
+from semblance.geometry.graph import Graph
 from semblance.learning.loop import Stepping, train
 from semblance.learning.parts import Budget, Feed, Network, Parts
 from semblance.learning.whole_norm import WholeBatch
@@ -48,7 +51,7 @@ class Gathered(torch.autograd.Function):
     sum is the own one times their number, and nothing has to be sent backwards."""
 
     @staticmethod
-    def forward(ctx: Any, own: Tensor, place: slice, count: int) -> Tensor:
+    def forward(ctx: Any, own: Tensor, place: slice | Tensor, count: int) -> Tensor:
         """Zeros but for the own rows, summed over processes: shares may differ in length."""
         ctx.place = place
         whole = own.new_zeros((count, *own.shape[1:]))
@@ -113,6 +116,7 @@ class Together:
 
     def __init__(self, rule: Stepping):
         self.rule = rule
+        self.owner: Tensor | None = None  # of the units of a graph in parts
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.rule, name)
@@ -122,14 +126,28 @@ class Together:
         if budget.seconds is not None:
             raise SemblanceError("several workers have several clocks: give --epochs instead of a budget by the clock")
         alike(parts.modules())
+        self.know(data)
         return train(self, parts, data, budget)
+
+    def know(self, data: Feed) -> None:
+        """Whose the units are that will come."""
+        if isinstance(getattr(data.dataset, "graph", None), Graph):
+            from semblance.learning.node_shares import owners
+
+            self.owner = owners(data)
 
     def step(self, parts: Parts, batch: Batch, share: float, casting: AbstractContextManager[None]) -> Metrics:
         """The rule's step on the shared network; then the mean of all gradients."""
-        shared = Parts(Network(Shared(parts.network.encoder), parts.network.head), parts.objective)
-        metrics = self.rule.step(shared, batch, share, casting)
+        metrics = self.rule.step(Parts(self._shared(parts.network, batch), parts.objective), batch, share, casting)
         mean_gradients(parts.modules())
         return metrics
+
+    def _shared(self, network: Network, batch: Batch) -> Network:
+        if isinstance(batch.get("graph"), Graph):
+            from semblance.learning.node_shares import NodeShares
+
+            return NodeShares(network, self.owner)
+        return Network(Shared(network.encoder), network.head)
 
 
 def together(rule: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from semblance.data.load import load
 from semblance.data.relational import RelationalDataset
@@ -85,3 +86,38 @@ def test_what_reads_a_whole_graph_at_every_step_says_so_before_it_starts(tmp_pat
     assert by_blocks.in_blocks(nodes(200), build("gcn"), "ray", 2, tmp_path, None) is None
     assert by_blocks.in_blocks(nodes(200), build("sgc"), "local", None, tmp_path, None) is None
     assert by_blocks.in_blocks(replace(nodes(200), domain="graphs"), build("sgc"), "ray", 2, tmp_path, None) is None
+
+
+def in_parts(folder: Path) -> Path:
+    """The graph in four parts, by PyG's own Partitioner, its labels in nodes.csv beside."""
+    from torch_geometric.data import Data
+    from torch_geometric.distributed import Partitioner
+    from torch_geometric.loader import ClusterData
+
+    data = nodes(600)
+    group = data.targets["labels"]
+    with pytest.MonkeyPatch.context() as patch:
+        # PyG asks METIS, a compiled extra, which part a node is of.
+        patch.setattr(
+            ClusterData, "_metis", lambda self, edges, count: torch.from_numpy(group + np.arange(count) // 450)
+        )
+        given = Data(x=torch.from_numpy(data.x), edge_index=data.graph.edge_index)
+        Partitioner(given, 4, str(folder / "parts")).generate_partition()
+    split = ["train" if i % 2 else "val" if i % 4 else "test" for i in range(600)]
+    lines = [f"{i},group {group[i]},{split[i]}" for i in range(600)]
+    (folder / "nodes.csv").write_text("\n".join(["id,label,split", *lines]))
+    return folder / "parts"
+
+
+def test_a_worker_for_each_half_of_the_parts_goes_where_one_process_goes(tmp_path: Path) -> None:
+    parts = in_parts(tmp_path)
+    settings: dict[str, Any] = {"epochs": 3, "batch": 50, "dropout": 0.0, "nodes": tmp_path / "nodes.csv"}
+    found = []
+    for on in ("local", "ray"):
+        given = {} if on == "local" else {"on": on, "workers": 2}
+        with fit(parts, "sage-sampled", out=tmp_path / on, **settings, **given) as space:
+            found.append((np.array(space.vectors), space.info["loss"]))
+            assert set(space.attributes().column("part").to_pylist()) == {0, 1, 2, 3}
+    (one, here), (two, away) = found
+    assert away == pytest.approx(here, rel=1e-3)
+    np.testing.assert_allclose(two, one, atol=1e-2)
