@@ -195,6 +195,7 @@ def fit_on(
         brought(folder)
     begin = {file.name: file.read_bytes() for file in stages(folder).values()} if resume else {}
     shutil.rmtree(storage, ignore_errors=True)
+    storage.mkdir(parents=True)
     hearing = Hearing(ray, on_step, on_epoch)
     work = {
         "dataset": ray.put(dataset),
@@ -202,6 +203,7 @@ def fit_on(
         "settings": dict(settings),
         "given": {**given, "resume": resume},
         "begin": begin,
+        "storage": storage,
         "told": hearing.board,
         "threads": each,
     }
@@ -325,8 +327,4 @@ def plain(error: BaseException, saved: str | None = None) -> SemblanceError:
     if isinstance(inner, SemblanceError):
         return Failed(f"{inner}{kept}") if isinstance(inner, Failed) else inner
     text = " ".join(str(error).split())
-    if "set up cluster storage" in text:  # Ray Train writes a file there, and looks for it from every machine
-        return Failed(
-            "not every machine of the cluster sees the folder of the space: give an --out on a disk that all of them share"
-        )
     return Failed(f"the cluster gave up ({text[:300]}){kept}")

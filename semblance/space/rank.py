@@ -20,7 +20,7 @@ import numpy as np
 from semblance.analysis.intervals import bootstrap_mean, compare_rows
 from semblance.data.load import load as load_data
 from semblance.data.relational import Loaded
-from semblance.errors import Interrupted, SemblanceError
+from semblance.errors import Failed, Interrupted, SemblanceError
 from semblance.learning.devices import keep_pages
 from semblance.space.choose import candidates, choose, ignored
 from semblance.space.cluster import elsewhere, runs_on
@@ -30,7 +30,6 @@ from semblance.space.progress import watched
 from semblance.space.show import ranking_html
 from semblance.space.tasks import Task, task_of, usual_task
 from semblance.space.training import train
-from semblance.space.vigil import Gone
 
 EPOCHS = 20
 STEPS = 200  # epochs where an epoch is one step over the whole structure
@@ -169,8 +168,8 @@ def rank(
     except (Interrupted, KeyboardInterrupt) as stopped:
         during = f" {stopped.args[0]}" if isinstance(stopped, Interrupted) else ""
         raise _interrupted(stopped, f"stopped{during}; {_kept(done, folder)}") from None
-    except Gone as gone:
-        raise Gone(f"{gone}; {_kept(done, folder)}") from None
+    except Failed as failed:
+        raise Failed(f"{failed}; {_kept(done, folder)}") from failed
     if progress is not None:
         progress(len(todo), len(todo), "done")
     runs = {name: [done[key_of(name, s)] for s in range(seed, seed + seeds)] for name in chosen}

@@ -11,7 +11,7 @@ from typing import Any
 
 from semblance.errors import Interrupted, SemblanceError
 
-PATIENCE = 20.0
+PATIENCE = 8.0
 """Seconds that the last words are waited for."""
 
 

@@ -86,7 +86,9 @@ class Vigil:
             self.check()
             meanwhile()
         value, error = ended[0]
-        if error is not None:
+        if isinstance(error, Exception):
             raise error
+        if error is not None:  # Ray leaves the process by SystemExit
+            raise Gone(f"the cluster at {self.name} is gone: Ray ended ({error}): start it again")
         result: T = value
         return result

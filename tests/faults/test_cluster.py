@@ -12,6 +12,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,11 +20,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from faults.rayed import Nodes, cluster, ended, kill, start, waited
+from faults.rayed import NODE, Nodes, cluster, ended, kill, start, waited
 from faults.test_disk import mount
 
 import semblance as sb
-from semblance.errors import Failed
+from semblance.errors import Failed, SemblanceError
 from semblance.space import cluster as ours
 from semblance.space.fit import fit
 
@@ -112,9 +113,31 @@ def test_another_semblance_or_none_on_a_node_is_named(
     assert not ray.is_initialized()
 
 
-def test_a_folder_that_not_all_machines_see_costs_a_line() -> None:
-    text = "RuntimeError: Unable to set up cluster storage with the following settings:\nStorageContext<...>"
-    assert str(ours.plain(RuntimeError(text))).endswith("give an --out on a disk that all of them share")
+def test_a_folder_that_not_all_machines_see_costs_a_line_before_the_fit(joinable: Nodes, folder: Path) -> None:
+    """The node that works sees another folder in its place: it has mounts of its own."""
+    other = (
+        f"mount -t tmpfs tmpfs '{folder}' && exec {sys.executable} -m ray.scripts.scripts start --block --num-cpus=1"
+    )
+    command = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        f"{other} --address={joinable.address} --object-store-memory=100000000",
+    ]
+    if subprocess.run([*command[:4], "true"], capture_output=True).returncode:
+        pytest.skip("this user may not have mounts of its own")
+    node = subprocess.Popen(
+        command, env={**os.environ, **NODE["env_vars"]}, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        waited(lambda: len(joinable.cluster.global_state._live_node_ids()) == 2 or node.poll() is not None)
+        with pytest.raises(SemblanceError, match=r"does not see .*a\.space\.fitting: give an --out on a disk that all"):
+            fit(folder / "v.npz", "hopfield", out=folder / "a.space", on="ray", epochs=2)
+    finally:
+        ray.shutdown()
+        os.killpg(node.pid, signal.SIGKILL)
+        node.wait()
 
 
 def test_a_full_disk_on_a_worker_costs_a_line_and_what_was_saved_stays(joinable: Nodes, folder: Path) -> None:
@@ -131,9 +154,9 @@ def test_a_full_disk_on_a_worker_costs_a_line_and_what_was_saved_stays(joinable:
                         file.write(bytes(4096))
                         file.flush()
 
-        asked: dict[str, Any] = {"out": folder / "a.space", "on": "ray", "epochs": EPOCHS, "batch": 16}
+        asked: dict[str, Any] = {"out": folder / "a.space", "epochs": EPOCHS, "batch": 16}
         with pytest.raises(Failed, match=r"No space left.*what was saved lies in .*: go on with --resume") as caught:
-            fit(folder / "v.npz", "hopfield", checkpoint_seconds=0.0, progress=fill, **asked)
+            fit(folder / "v.npz", "hopfield", on="ray", checkpoint_seconds=0.0, progress=fill, **asked)
         assert "\n" not in str(caught.value)
         kept = len((folder / "a.space.fitting/log.jsonl").read_text().splitlines())
         (disk / "ballast").unlink()
