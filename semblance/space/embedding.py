@@ -8,7 +8,7 @@ from these, and refuses to where the data or the model are not what they were.
 
 The space is what `fit` would make of the same data and a ready model: the same ids, vectors (the batches are the same where
 no input was left out), attributes, labels, splits and pictures. What memory holds of every item is its label, its split
-and their order: some 70 bytes while they are drawn.
+and their order: some 70 bytes while they are drawn. An index takes more, and is left to who first searches the space.
 """
 
 from __future__ import annotations
@@ -43,8 +43,6 @@ Progress = Callable[[int, int, str], None]
 SCHEMA = 1
 PARTS, LEAST = 256, 4
 """A part is a 256th of the data, so that a kill costs no more and the space has few files; but at least 4 batches."""
-INDEXED = 64 << 20
-"""Bytes of vectors that are indexed at once, which takes memory for all of them; more are when they are first searched."""
 
 
 @watched
@@ -100,8 +98,6 @@ def embed(
         lock.release()
     found = Space(target)
     found.model = model
-    if found.store.count * model.dim * 4 <= INDEXED:
-        found.index.catch_up(found.store.view)
     found.info = {"out": str(out), "units": len(found), "dim": model.dim, "parts": len(work), "resumed": len(there)}
     return found
 
