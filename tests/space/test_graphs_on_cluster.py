@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
+from semblance.app import cli
 from semblance.data.load import load
 from semblance.data.relational import RelationalDataset
 from semblance.errors import SemblanceError
@@ -20,8 +24,10 @@ from semblance.geometry import stored_rows
 from semblance.recipes.registry import build
 from semblance.space import by_blocks
 from semblance.space.fit import fit
+from semblance.space.space import load as load_space
 
 ray = pytest.importorskip("ray")
+GUIDE = Path(__file__).parents[2] / "docs" / "scale.md"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -88,36 +94,50 @@ def test_what_reads_a_whole_graph_at_every_step_says_so_before_it_starts(tmp_pat
     assert by_blocks.in_blocks(replace(nodes(200), domain="graphs"), build("sgc"), "ray", 2, tmp_path, None) is None
 
 
-def in_parts(folder: Path) -> Path:
-    """The graph in four parts, by PyG's own Partitioner, its labels in nodes.csv beside."""
+def written(folder: Path) -> None:
+    """A graph as edges.parquet with nodes.csv beside it, and in four parts by PyG's own Partitioner."""
     from torch_geometric.data import Data
     from torch_geometric.distributed import Partitioner
     from torch_geometric.loader import ClusterData
 
     data = nodes(600)
-    group = data.targets["labels"]
+    group, ends = data.targets["labels"], data.graph.edge_index
     with pytest.MonkeyPatch.context() as patch:
         # PyG asks METIS, a compiled extra, which part a node is of.
         patch.setattr(
             ClusterData, "_metis", lambda self, edges, count: torch.from_numpy(group + np.arange(count) // 450)
         )
-        given = Data(x=torch.from_numpy(data.x), edge_index=data.graph.edge_index)
-        Partitioner(given, 4, str(folder / "parts")).generate_partition()
+        Partitioner(Data(edge_index=ends, num_nodes=600, x=None), 4, str(folder / "partitions")).generate_partition()
+    once = ends[:, ends[0] <= ends[1]].numpy()
+    pq.write_table(pa.table({"source": once[0], "target": once[1]}), folder / "edges.parquet")
     split = ["train" if i % 2 else "val" if i % 4 else "test" for i in range(600)]
-    lines = [f"{i},group {group[i]},{split[i]}" for i in range(600)]
-    (folder / "nodes.csv").write_text("\n".join(["id,label,split", *lines]))
-    return folder / "parts"
+    x = [",".join(map(str, row)) for row in data.x]
+    lines = [f"{i},group {group[i]},{split[i]},{x[i]}" for i in range(600)]
+    (folder / "nodes.csv").write_text("\n".join(["id,label,split,a,b,c", *lines]))
 
 
-def test_a_worker_for_each_half_of_the_parts_goes_where_one_process_goes(tmp_path: Path) -> None:
-    parts = in_parts(tmp_path)
-    settings: dict[str, Any] = {"epochs": 3, "batch": 50, "dropout": 0.0, "nodes": tmp_path / "nodes.csv"}
-    found = []
-    for on in ("local", "ray"):
-        given = {} if on == "local" else {"on": on, "workers": 2}
-        with fit(parts, "sage-sampled", out=tmp_path / on, **settings, **given) as space:
-            found.append((np.array(space.vectors), space.info["loss"]))
-            assert set(space.attributes().column("part").to_pylist()) == {0, 1, 2, 3}
-    (one, here), (two, away) = found
-    assert away == pytest.approx(here, rel=1e-3)
-    np.testing.assert_allclose(two, one, atol=1e-2)
+LINES = re.findall(r"^semblance (fit (?:edges|partitions).*) --on ray --workers 2$", GUIDE.read_text(), re.MULTILINE)
+MORE = {
+    "fastrp": "--set dim=32",
+    "sgc": "--epochs 3 --set weight_decay=1e-4",
+    "sage-sampled": "--epochs 3 --set batch=50 --set dropout=0",
+}
+
+
+def test_each_command_of_the_guide_gives_the_space_of_one_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert [line.split()[-1] for line in LINES] == list(MORE)
+    for line in LINES:
+        recipe = line.split()[-1]
+        found = []
+        for on in ("", " --on ray --workers 2"):
+            out = f"{recipe}-{len(on)}.space"
+            assert cli.run(cli.app, f"{line}{on} {MORE[recipe]} --out {out} --no-evaluate -q".split()) == 0, line
+            with load_space(out) as space:
+                found.append(np.array(space.vectors))
+                if "partitions" in line:
+                    assert set(space.attributes().column("part").to_pylist()) == {0, 1, 2, 3}
+        np.testing.assert_allclose(found[0], found[1], atol=1e-2 if recipe == "sage-sampled" else 1e-6)

@@ -16,6 +16,7 @@ Memory: the entries of a block, its rows, and 12 bytes a node.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -181,7 +182,9 @@ def projected(encoder: RandomProjection, rows: StoredRows, folder: Path, each: E
     power = np.where(share > 0, np.maximum(share, 1e-30) ** float(encoder.settings[0]), 0).astype(np.float32)
     product = Product.of(rows, folder, left=left, right=None, own=None)
     start = Matrix.new(folder / "start", count, encoder.dim)
-    for _ in each(partial(_begin, encoder, power, start), rows.stretches()):
+    sent = copy(encoder)
+    whole(sent)  # without who is told of the blocks
+    for _ in each(partial(_begin, sent, power, start), rows.stretches()):
         pass
     return powers(product, start, [0.0, *encoder.alpha.tolist()], each, encoder.normalise)
 
