@@ -102,6 +102,11 @@ def _not_joined(on: str, address: str | None, error: Exception) -> Failed:
             f"the cluster at {address or on} runs Ray {theirs[0]} on Python {ours[0]}, and this process Ray {theirs[1]} on "
             f"Python {ours[1]}: pip install ray=={theirs[0]} here, in an environment of Python {ours[0]}"
         )
+    if "AuthToken" in text:
+        return Failed(
+            f"the cluster at {address or on} asks for a token: set RAY_AUTH_MODE=token, with the cluster's own in "
+            "~/.ray/auth_token (ray get-auth-token)"
+        )
     remedy = "see `ray status` there, or give --on ray"
     if on == "ray":
         remedy = (
