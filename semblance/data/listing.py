@@ -33,7 +33,8 @@ class File(NamedTuple):
         """Where it lies; an error where it is not what was listed."""
         path = root / self.name
         if stamp(path) != (self.bytes, self.changed):
-            raise SemblanceError(f"{path} has changed since it was listed: bring it back, or begin anew")
+            what = "has changed since it was listed" if os.path.lexists(path) else "is not there, or not seen from here"
+            raise SemblanceError(f"{path} {what}: bring it back, or begin anew")
         return path
 
 

@@ -88,7 +88,9 @@ def embed(
             say(f"{len(there)} of {len(work)} parts are in {folder}")
         if _key_of(target) != key:
             _make(work, there, on if away else None, workers, progress)
-            adopt(work, target, key, seed, {"on": on} if away else {}, started)
+            skipped = adopt(work, target, key, seed, {"on": on} if away else {}, started)
+            if skipped:
+                say(f"left out: {len(skipped):,} (the first is {skipped[0][0]}: {skipped[0][1]})")
         with all_or_nothing(folder):
             os.rename(folder, gone)
             shutil.rmtree(gone, ignore_errors=True)
@@ -224,9 +226,7 @@ def _make(work: Work, there: list[int], on: str | None, workers: int | None, pro
     if on is not None and todo:
         from semblance.space.embedding_on import make_on
 
-        for number in make_on(on, workers, work, todo):
-            first, stop = work.ends(number)
-            tell(stop - first)
+        make_on(on, workers, work, todo, lambda number: tell(work.ends(number)[1] - work.ends(number)[0]))
         return
     for number in todo:
         part_files.make(work, number, tell)

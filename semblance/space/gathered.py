@@ -33,8 +33,10 @@ from semblance.space.model import Model
 from semblance.space.part_files import Work
 
 
-def adopt(work: Work, target: Path, key: str, seed: int, where: Mapping[str, Any], started: float) -> None:
-    """The parts become a space by one commit."""
+def adopt(
+    work: Work, target: Path, key: str, seed: int, where: Mapping[str, Any], started: float
+) -> tuple[tuple[str, str], ...]:
+    """The parts become a space by one commit. Gives what was left out, and why."""
     model, told = work.model, _told(work, key, seed)
     size = list(model.shape.item[1:]) if told.domain == "images" else None
     options = {"domain": told.domain, "label": None, "id_column": None, "size": size}
@@ -64,7 +66,7 @@ def adopt(work: Work, target: Path, key: str, seed: int, where: Mapping[str, Any
         if (target / "space.db").exists():
             with Store.open(target, write=True) as store:
                 store.adopt(**content, **kind)
-            return
+            return told.skipped
         beside = work.folder / "space"
         shutil.rmtree(beside, ignore_errors=True)
         with Store.create(beside, manifest={}, **kind) as store:
@@ -73,6 +75,7 @@ def adopt(work: Work, target: Path, key: str, seed: int, where: Mapping[str, Any
             target.rmdir()
         os.replace(beside, target)
         sync_folder(target.parent)
+    return told.skipped
 
 
 def meta_of(model: Model) -> dict[str, str]:

@@ -90,7 +90,9 @@ def test_pictures_that_cannot_be_read_are_left_out(photos: Path, model: Model, t
     for number in range(20):  # more than a part of them
         (tmp_path / "photos" / "cat" / f"{number:02d}x.png").write_text("no picture")
     whole = sb.fit(tmp_path / "photos", model, out=tmp_path / "b.space")
-    with whole, embed(model, tmp_path / "photos", tmp_path / "a.space") as found:
+    said: list[str] = []
+    with whole, embed(model, tmp_path / "photos", tmp_path / "a.space", say=said.append) as found:
+        assert said[-1] == "left out: 20 (the first is cat/00x.png: no image that pillow knows)"
         # Batches are others where inputs are left out: sums of float32 in another order.
         same(found, whole, close=1e-5)
     for number in range(70):

@@ -65,7 +65,11 @@ class Deadly(torch.nn.Module):
 @pytest.fixture
 def model(tmp_path: Path) -> Model:
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    return sb.wrap(Deadly(tmp_path / "died"), lambda x: x.float() / 255, item=(3, 8, 8))
+    died = tmp_path / "died"
+    died.touch()  # to be wrapped it is asked for its width
+    found = sb.wrap(Deadly(died), lambda x: x.float() / 255, item=(3, 8, 8))
+    died.unlink()
+    return found
 
 
 def test_two_workers_of_whom_one_dies_make_the_space_that_one_process_makes(
