@@ -12,9 +12,10 @@ shards         the same at recall 0.95 of the space as ten shards
 fastrp         128 dimensions of a random graph with ten undirected edges a node: n is the number of edges
 sgc            two steps of propagation of 64 features in that graph
 
-A process for each size, one core. `peak` is the most resident memory of the process in GB, pages of mapped files
-included; `disk` what it left there, in GB. Exponents are the slope of log cost over log n between the two largest sizes;
-10^9 is reached by that slope from the largest. Results: bench/results/curves.json, docs/scale-curves.png.
+A process for each size, one core. `own` is the most memory of the process in GB, looked at twenty times a second, `peak`
+the same with pages of mapped files, which the system takes back when others need them; `disk` is what it left there, in
+GB. Exponents are the slope of log cost over log n between the two largest sizes, of memory what is above that of the
+smallest; 10^9 is reached by that slope from the largest. Results: bench/results/curves.json, docs/scale-curves.png.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ import argparse
 import json
 import math
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,11 +50,27 @@ Numbers = dict[str, float]
 
 @contextmanager
 def clocked(found: Numbers) -> Iterator[None]:
-    """Notes the block's seconds by the clock and of the processor, and the process's most memory after it."""
+    """Notes the block's seconds by the clock and of the processor, and the process's most memory."""
+    over, own = threading.Event(), [0.0]
+
+    def look() -> None:
+        while not over.wait(0.05):
+            own.append(resident("RssAnon"))
+
+    watching = threading.Thread(target=look)
+    watching.start()
     wall, cpu = time.perf_counter(), time.process_time()
     yield
     found["seconds"], found["cpu"] = time.perf_counter() - wall, time.process_time() - cpu
-    found["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    over.set()
+    watching.join()
+    found["own"], found["peak"] = max(*own, resident("RssAnon")), resident("VmHWM")
+
+
+def resident(kind: str) -> float:
+    """GB, as Linux counts them for this process."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines[kind].split()[0]) * 1024 / 1e9
 
 
 def size_of(path: Path) -> float:
@@ -237,7 +254,7 @@ CURVES: dict[str, tuple[Callable[[int, Path], Numbers], list[int]]] = {
     "fastrp": (fastrp, [10**4, 10**5, 10**6, 10**7]),
     "sgc": (sgc, [10**4, 10**5, 10**6, 10**7]),
 }
-WHAT = {"seconds": "s", "peak": "GB of memory", "disk": "GB of disk"}
+WHAT = {"seconds": "s", "own": "GB of memory", "disk": "GB of disk"}
 
 
 def measured(name: str, n: int, folder: Path) -> Numbers:
@@ -254,13 +271,15 @@ def measured(name: str, n: int, folder: Path) -> Numbers:
     return found
 
 
-def led(points: dict[int, float]) -> dict[str, float]:
+def led(kind: str, points: dict[int, float]) -> dict[str, float]:
     """The slope between the two largest, and where it leads."""
-    if len(points) == 1:
+    floor = min(points.values()) if kind in ("own", "peak") else 0.0
+    some = [(n, cost) for n, cost in sorted(points.items()) if cost > floor][-2:]
+    if len(some) < 2:
         return {}
-    (n, before), (m, last) = sorted(points.items())[-2:]
-    slope = math.log(last / before) / math.log(m / n)
-    return {"exponent": round(slope, 3), "far": last * (FAR / m) ** slope}
+    (n, before), (m, last) = some
+    slope = math.log((last - floor) / (before - floor)) / math.log(m / n)
+    return {"exponent": round(slope, 3), "far": floor + (last - floor) * (FAR / m) ** slope}
 
 
 def drawn(curves: dict[str, dict[str, dict[int, float]]], path: Path) -> None:
@@ -272,7 +291,7 @@ def drawn(curves: dict[str, dict[str, dict[int, float]]], path: Path) -> None:
         for number, (name, kinds) in enumerate(curves.items()):
             if what in kinds:
                 points = sorted(kinds[what].items())
-                power = led(kinds[what]).get("exponent")
+                power = led(what, kinds[what]).get("exponent")
                 style = {"marker": "osv^Dx*P<"[number % 9], "markersize": 4, "color": f"C{number}"}
                 axes.plot(
                     *zip(*points, strict=True), label=name if power is None else f"{name}: n^{power:.2f}", **style
@@ -305,7 +324,7 @@ def main() -> None:
     before = json.loads(path.read_text()) if path.exists() else {"machine": machine(1), "curves": {}}
     for name, sizes in found.items():
         kinds = {kind: {n: row[kind] for n, row in sizes.items()} for kind in next(iter(sizes.values()))}
-        before["curves"][name] = {kind: {"points": points, **led(points)} for kind, points in kinds.items()}
+        before["curves"][name] = {kind: {"points": points, **led(kind, points)} for kind, points in kinds.items()}
     path.write_text(json.dumps(before, indent=1) + "\n")
     held = json.loads(path.read_text())["curves"]
     curves = {
