@@ -58,15 +58,15 @@ def test_vectors_are_explained_by_their_columns(reader):
 
 def test_what_cannot_be_explained_says_why_and_what_to_do(reader):
     one = reader()
-    page = one.open("/s/digits#item=300")
-    one.until("document.querySelector('.why-link')")
     problem = (
         '{"type":"/problems/bad-request","title":"","status":422,"detail":"this model has no gradients: use another"}'
     )
-    page.route(
+    one.page.route(
         "**/explain",
         lambda route: route.fulfill(status=422, content_type="application/problem+json", body=problem),
     )
+    page = one.open("/s/digits#item=300")
+    one.until("document.querySelector('.why-link')")
     page.locator(".why-link").first.click()
     one.until("document.getElementById('toast').textContent.includes('no gradients: use another')")
     one.until("!document.querySelector('dialog.why')")

@@ -11,7 +11,8 @@ JOB = {
 
 
 class Held:
-    """Keeps requests until they are let go."""
+    """Keeps requests until they are let go. Made before the page is opened: a page that is there already may not have heard
+    of it when it asks next."""
 
     def __init__(self, page, pattern: str, first: int = 10**9):
         self.routes: list = []
@@ -30,8 +31,8 @@ class Held:
 
 def test_neighbours_are_said_and_shown_while_the_votes_are_still_counted(reader):
     one = reader()
+    votes = Held(one.page, "**/classify")
     page = one.open()
-    votes = Held(page, "**/classify")
     page.keyboard.press("m")
     page.keyboard.press("Enter")
     one.reads("#spoken", "12 neighbours")
@@ -69,8 +70,8 @@ def test_a_press_is_not_lost_when_something_arrives_under_it(reader):
 
 def test_what_was_tried_quietly_is_answered_aloud_on_enter(reader):
     one = reader()
+    asked = Held(one.page, "**/mask", first=1)
     page = one.open()
-    asked = Held(page, "**/mask", first=1)
     page.focus("#filter")
     page.keyboard.type("inks >= 0.3")
     one.comes(lambda: len(asked.routes), 1)  # it was tried while it was typed, and is not answered yet
@@ -85,8 +86,8 @@ def test_what_was_tried_quietly_is_answered_aloud_on_enter(reader):
 
 def test_a_filter_of_another_space_does_not_arrive_in_this_one(reader):
     one = reader()
+    asked = Held(one.page, "**/mask", first=1)
     page = one.open()
-    asked = Held(page, "**/mask", first=1)
     page.fill("#filter", "label = '4'")
     page.keyboard.press("Enter")
     one.comes(lambda: len(asked.routes), 1)
@@ -149,10 +150,10 @@ def test_a_threshold_belongs_to_the_view_for_which_it_was_set(reader):
 
 def test_a_slider_stays_where_it_was_put_while_its_view_is_made(reader):
     one = reader()
+    views = Held(one.page, "**/views/duplicates?threshold=*")
     page = one.open()
     page.click("#tab-review")
     one.until("document.querySelector('.review [data-view=duplicates]')")
-    views = Held(page, "**/views/duplicates?threshold=*")
     slider = page.locator("[data-key=threshold]")
     slider.focus()
     first = slider.input_value()
