@@ -117,6 +117,7 @@ def embed(n: int, folder: Path) -> Numbers:
     from torch import nn
 
     import semblance as sb
+
     torch.manual_seed(0)
     model = sb.wrap(nn.Sequential(nn.Linear(DIM, 256), nn.ReLU(), nn.Linear(256, DIM)), domain="vectors", item=(DIM,))
     source, out, found = vectors(n, folder), folder / f"{n}.space", Numbers()
