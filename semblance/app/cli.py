@@ -24,7 +24,7 @@ from semblance.app import serve as serving
 from semblance.app import shards as sharding
 from semblance.app import survey as surveying
 from semblance.app import upgrade as upgrading
-from semblance.app.flags import Face, at_least, key_values, run, verb
+from semblance.app.flags import Face, aside, at_least, key_values, run, verb
 from semblance.errors import Interrupted, SemblanceError
 from semblance.places import keep_compiled
 from semblance.recipes.registry import check_settings
@@ -159,13 +159,14 @@ def fit(
         more |= {} if on == "local" else {"on": on}
         telling = {"progress": progress, "say": face.say}
         try:
-            if again is not None:
-                asked = {k: v for k, v in {**reading, **budget, **more}.items() if v not in (None, False, "auto")}
-                seed = {} if face.seed is None else {"seed": face.seed}
-                space = fitting.refit(again, data, **asked, **seed, **chosen, **telling)
-            else:
-                seed = {"seed": face.seed or 0}
-                space = fitting.fit(data, recipe, **reading, **budget, **more, **seed, **chosen, **telling)
+            with aside():
+                if again is not None:
+                    asked = {k: v for k, v in {**reading, **budget, **more}.items() if v not in (None, False, "auto")}
+                    seed = {} if face.seed is None else {"seed": face.seed}
+                    space = fitting.refit(again, data, **asked, **seed, **chosen, **telling)
+                else:
+                    seed = {"seed": face.seed or 0}
+                    space = fitting.fit(data, recipe, **reading, **budget, **more, **seed, **chosen, **telling)
         except Interrupted:
             if face.as_json:
                 face.answer({**dict.fromkeys(FIT), "recipe": recipe, "seed": face.seed or 0, "interrupted": True})
@@ -345,7 +346,7 @@ def rank(
         plans = [_planned(dataset, r, chosen.get(r, {}), budget, face, seconds) for r in recipe or candidates(dataset)]
         face.dry([{**p, "seeds": seeds, "minutes": round(p["minutes"] * seeds, 2)} for p in plans])
         return
-    with face.working() as progress:
+    with face.working() as progress, aside():
         found = ranked(
             data,
             recipe or None,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from semblance.app import complete
-from semblance.app.flags import Face, at_least, verb
+from semblance.app.flags import Face, aside, at_least, verb
 from semblance.errors import SemblanceError
 
 
@@ -81,7 +81,7 @@ def _space(face: Face, space: Path, data: str, out: Path, where: dict[str, Any],
             face.dry([embedding.planned(space, data)])
             return
         given = {"seed": face.seed or 0, "progress": progress, "say": face.say, **where}
-        with embedding.embed(space, data, out, **given) as found:
+        with aside(), embedding.embed(space, data, out, **given) as found:
             said = found.info
     if face.as_json:
         face.answer(said)

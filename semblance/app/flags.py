@@ -18,7 +18,7 @@ import math
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -92,6 +92,11 @@ class Face:
             return
         for plan in plans:
             print(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in plan.items()))
+
+
+def aside() -> AbstractContextManager[Any]:
+    """While it lasts prints go to stderr: Ray tells on stdout when a process dies, and the answer's place is there."""
+    return redirect_stdout(sys.stderr)
 
 
 def key_values(given: Sequence[str] | None) -> dict[str, str]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from typing import Annotated, Any
 
 import typer
 
 from semblance.app import complete, tables
-from semblance.app.flags import Face, at_least, verb
+from semblance.app.flags import Face, aside, at_least, verb
 from semblance.errors import SemblanceError
 
 
@@ -81,8 +79,7 @@ def _several(face: Face, todo: Sequence[tuple[str, bool]], on: str, workers: int
     """Run them, one row of the table each; exit code 1 where one is not as it should be."""
     from semblance.claims.every import name_of, run_every
 
-    # Ray tells on stdout when a process dies, and the answer's place is there.
-    with face.working() as progress, redirect_stdout(sys.stderr):
+    with face.working() as progress, aside():
 
         def told(done: int, total: int, text: str) -> None:
             progress(done, total, text)
