@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,10 @@ from semblance.data import named
 # Times on a busy machine say nothing about the code; the seeds are fixed so that a failure is everyone's.
 settings.register_profile("semblance", deadline=None, derandomize=True, max_examples=50, database=None)
 settings.load_profile("semblance")
+
+# A shell ignores interrupts for what it runs behind, and every process inherits that; some tests interrupt themselves.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def needs(*names: str) -> None:

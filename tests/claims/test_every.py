@@ -51,9 +51,9 @@ def killed(job: every.Job) -> dict[str, Any]:
 
 
 def held(job: every.Job) -> dict[str, Any]:
-    """One run ends, the others wait for a file that never comes."""
-    while job[0] != "simsiam":
-        time.sleep(0.2)
+    """One run ends at once, the others too late."""
+    if job[0] != "simsiam":
+        time.sleep(300)
     return tried(job)
 
 
