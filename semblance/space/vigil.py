@@ -2,7 +2,7 @@
 
 Ray itself waits: for ever where the node dies that this process is joined to, and a minute where the head dies, after which
 it ends the process without an exception. So a thread asks the head every two seconds whether that node lives, and where no
-good answer has come for 20 seconds, or it says that the node is dead, the waiting ends in one line.
+good answer has come for 30 seconds, or it says that the node is dead, the waiting ends in one line.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OFTEN = 0.3
 """Seconds between two looks at how far the work is."""
 ASKED = 2.0
 """Seconds between two questions to the head."""
-LOST = 20.0
+LOST = 30.0
 """Seconds without an answer after which the head counts as dead; Ray ends the process after 60."""
 
 

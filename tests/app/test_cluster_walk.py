@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from faults.rayed import PATIENCE, kill
+from faults.rayed import PATIENCE, kill, pretended
 from PIL import Image
 
 import semblance as sb
@@ -67,7 +67,7 @@ class Here:
         self.token = folder / "token"
         own = {"RAY_TMPDIR": str(folder), "RAY_AUTH_TOKEN_PATH": str(self.token), "RAY_HEAD_IP": "127.0.0.1"}
         own |= {"PYTHONPATH": str(ROOT), "PATH": path, "OMP_NUM_THREADS": "1"}
-        others = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+        others = {name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "RAY_AUTH_MODE")}
         self.environment = {**others, **own}
 
     def shell(self, line: str) -> str:
@@ -116,6 +116,7 @@ def free() -> str:
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Here]:
+    pretended()
     chance = np.random.default_rng(0)
     for place in [f"photos/{kind}/{number}.png" for kind in ("cat", "dog") for number in range(12)]:
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)

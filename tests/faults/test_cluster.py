@@ -1,6 +1,7 @@
 """A cluster that loses processes, or is not what it should be: nothing is lost, nothing is there twice, one line says it.
 
-SEMBLANCE_CLUSTER_KILLS says how many random moments are tried of a fit and of a ranking (1; `make faults` takes 30).
+SEMBLANCE_MACHINES=1 pretends several machines, SEMBLANCE_CLUSTER_KILLS says how many random moments are tried of a fit and
+of a ranking (1; `make faults` takes 30). On one machine workers are killed by tests/space/test_cluster.py.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ def joinable(there: Nodes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
     """The cluster, for this process as well; left at the end, and its nodes gone."""
     for name, value in there.environment.items():
         monkeypatch.setenv(name, value)
+    waited(lambda: len(there.cluster.global_state._live_node_ids()) == 1)  # no test's machine counts in the next
     yield there
     ray.shutdown()
     for node in there.workers:
