@@ -21,11 +21,7 @@ from semblance.recipes.registry import build, own
 from semblance.space.training import train
 from semblance.testing import short, small
 from tests.learning import toy
-
-
-def steps(stage: Any) -> bool:
-    return stage.objective is not None and hasattr(stage.rule, "step")
-
+from tests.learning.toy import doubled, steps
 
 NAMES = [
     name
@@ -34,15 +30,6 @@ NAMES = [
     and set(row.domains) <= {"images", "vectors", "text"}
     and any(steps(stage) for stage in build(name, **short(name)).stages)
 ]
-
-
-def doubled(value: Any) -> Any:
-    """The same in float64."""
-    if isinstance(value, Tensor):
-        return value.double() if value.is_floating_point() else value
-    if isinstance(value, dict):
-        return {k: doubled(v) for k, v in value.items()}
-    return [doubled(v) for v in value] if isinstance(value, list) else value
 
 
 @dataclass

@@ -25,6 +25,7 @@ from semblance.learning.parts import Budget, Feed, Parts
 from semblance.recipes.registry import Recipe, build, own
 from semblance.space.training import train
 from semblance.testing import short, small
+from tests.learning.toy import doubled, steps
 
 SAMPLED = ("sage-sampled", "gcn-clustered")
 QUIET: dict[str, dict[str, Any]] = {
@@ -37,10 +38,6 @@ NOISY = {"rni", "graph-mixer"}  # features, and the order of patches, are drawn 
 REFUSED = {"diff-pool"}  # a penalty is left in the encoder, of what it has seen
 
 
-def steps(stage: Any) -> bool:
-    return stage.objective is not None and hasattr(stage.rule, "step")
-
-
 def built(name: str) -> Recipe:
     return build(name, **{**short(name), **QUIET.get(name, {})})
 
@@ -50,15 +47,6 @@ OF_GRAPHS = tuple(
     for name, row in own().items()
     if row.makes == "model" and "graphs" in row.domains and any(map(steps, built(name).stages)) and name not in NOISY
 )
-
-
-def doubled(value: Any) -> Any:
-    """The same in float64."""
-    if isinstance(value, Tensor):
-        return value.double() if value.is_floating_point() else value
-    if isinstance(value, dict):
-        return {k: doubled(v) for k, v in value.items()}
-    return [doubled(v) for v in value] if isinstance(value, list) else value
 
 
 @dataclass

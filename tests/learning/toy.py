@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -100,3 +101,17 @@ def budget(folder: Path | None = None, **changes: object) -> Budget:
 
 def weights(held: Parts) -> dict[str, Tensor]:
     return {k: v.clone() for k, v in held.modules().state_dict().items()}
+
+
+def steps(stage: Any) -> bool:
+    """Whether a recipe's stage goes by gradient steps that can be shared out."""
+    return stage.objective is not None and hasattr(stage.rule, "step")
+
+
+def doubled(value: Any) -> Any:
+    """The same in float64."""
+    if isinstance(value, Tensor):
+        return value.double() if value.is_floating_point() else value
+    if isinstance(value, dict):
+        return {k: doubled(v) for k, v in value.items()}
+    return [doubled(v) for v in value] if isinstance(value, list) else value
