@@ -1,6 +1,6 @@
 """What Ray costs where one machine would do: pictures embedded into a new space, here and on Ray with one worker.
 
-    python bench/scale/embed.py        # goal: after its start, Ray takes at most 1.15 of the time
+    python bench/scale/embed_parts.py        # goal: after its start, Ray takes at most 1.15 of the time
 
 100,000 pictures of 32 x 32 pixels lie in an .npy file; the model is the encoder of simsiam, 8 channels wide, as it was
 drawn. `seconds` is all from the first part that is begun to the space that is there: reading, embedding, thumbnails,
