@@ -1,9 +1,12 @@
-"""What tests share: `needs`, which asks for a named data set, and the settings of hypothesis."""
+"""What tests share: `needs` (asks for a named data set), `two_cores` (Ray on this machine), the settings of hypothesis."""
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -31,6 +34,25 @@ def needs(*names: str) -> None:
             if os.environ.get("CI") == "true":
                 pytest.fail(message)
             pytest.skip(message)
+
+
+@pytest.fixture(scope="module")
+def two_cores(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Ray on this machine with two cores, whatever it has; its workers can import the tests of this module."""
+    ray = pytest.importorskip("ray")
+    folders = [Path(__file__).parents[1], Path(__file__).parent, request.path.parent]
+    known = {"PYTHONPATH": os.pathsep.join(map(str, folders))}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            object_store_memory=200 << 20,
+            runtime_env={"env_vars": known},
+        )
+        yield ray
+        ray.shutdown()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -166,25 +165,8 @@ def test_the_verb_shows_the_table_and_exits_with_1_where_one_is_not_as_it_should
 # --- on a cluster -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """Two cores, whatever the machine has; the workers can import this file."""
-    ray = pytest.importorskip("ray")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    paths = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
-    ray.init(
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        object_store_memory=200 << 20,
-        runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(paths)}},
-    )
-    yield ray
-    ray.shutdown()
-
-
 def test_the_command_of_the_guide_gives_the_table_of_one_machine_and_a_process_that_dies_is_an_error_of_its_own(
-    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    two_cores: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (line,) = re.findall(r"^semblance (reproduce --all .*)$", (ROOT / "docs" / "scale.md").read_text(), re.MULTILINE)
     assert "--stale --on ray" in line
@@ -207,7 +189,7 @@ def test_the_command_of_the_guide_gives_the_table_of_one_machine_and_a_process_t
     assert "measured times, while other runs shared the machines: simsiam, simsiam --broken" in err
 
 
-def test_a_stop_on_a_cluster_keeps_what_is_done_and_ends_what_runs(cluster: Any, tmp_path: Path) -> None:
+def test_a_stop_on_a_cluster_keeps_what_is_done_and_ends_what_runs(two_cores: Any, tmp_path: Path) -> None:
     def stop(done: int, total: int, text: str) -> None:
         if done == 1:
             threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -216,6 +198,6 @@ def test_a_stop_on_a_cluster_keeps_what_is_done_and_ends_what_runs(cluster: Any,
         every.run_every([TODO[0], TODO[2], TODO[4]], on="ray", workers=2, results=tmp_path, run=held, progress=stop)
     assert [path.name for path in tmp_path.iterdir()] == ["simsiam.json"]
     deadline = time.monotonic() + 120
-    while cluster.available_resources().get("CPU", 0) < 2 and time.monotonic() < deadline:
+    while two_cores.available_resources().get("CPU", 0) < 2 and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert cluster.available_resources()["CPU"] == 2
+    assert two_cores.available_resources()["CPU"] == 2

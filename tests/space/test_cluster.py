@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from semblance.errors import SemblanceError
+from semblance.errors import Interrupted, SemblanceError
 from semblance.learning import checkpoint
 from semblance.learning.checkpoint import Place
 from semblance.recipes.registry import build
@@ -23,29 +22,12 @@ from semblance.space.fit import fit
 from semblance.space.rank import rank
 from semblance.testing import small
 
-ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.usefixtures("two_cores")
 SETTINGS = {"epochs": 2, "batch": 8, "least": 1}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def here() -> Iterator[Any]:
-    """A cluster of two cores, whatever the machine has."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init(
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        object_store_memory=200 << 20,
-        runtime_env={
-            "env_vars": {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).parent)])}
-        },
-    )
-    yield ray
-    ray.shutdown()
-
-
 @pytest.fixture(scope="module")
-def on_two(tmp_path_factory: pytest.TempPathFactory, here: Any) -> Any:
+def on_two(tmp_path_factory: pytest.TempPathFactory, two_cores: Any) -> Any:
     said: list[str] = []
     out = tmp_path_factory.mktemp("on") / "two.space"
     with fit(small("images"), "simclr", out=out, on="ray", workers=2, say=said.append, **SETTINGS) as space:
@@ -60,8 +42,11 @@ def test_a_fit_of_two_workers_goes_where_one_process_goes(on_two: Any, tmp_path:
         one = np.array(space.vectors)
     assert (vectors * one).sum(1).mean() > 0.95
     assert record["trained"]["on"] == "ray" and record["trained"]["epochs"] == 2
-    epochs = [json.loads(line)["epoch"] for line in (out / "log.jsonl").read_text().splitlines()]
-    assert epochs == [1.0, 2.0]
+    assert epochs_of(out) == [1, 2]
+
+
+def epochs_of(out: Path) -> list[float]:
+    return [json.loads(line)["epoch"] for line in (out / "log.jsonl").read_text().splitlines()]
 
 
 def test_what_is_unfinished_is_gone_when_it_is_done(on_two: Any) -> None:
@@ -95,6 +80,24 @@ def test_a_worker_that_dies_is_begun_anew_from_its_checkpoint(tmp_path: Path) ->
     ) as space:
         assert space.info["epochs"] == 8 and len(space) == len(small("images"))
     assert killed.is_set() and any("workers were lost" in line for line in said)
+
+
+def test_a_fit_that_was_stopped_on_one_worker_goes_on_on_two(tmp_path: Path) -> None:
+    def stop(done: int, total: int, text: str) -> None:
+        if done >= 12 and text.startswith("simclr"):
+            raise KeyboardInterrupt
+
+    asked: dict[str, Any] = {"epochs": 8, "batch": 8, "least": 40, "checkpoint_seconds": 0.0}
+    out = tmp_path / "a.space"
+    with pytest.raises(Interrupted, match=r"what was saved lies in .*a\.space\.fitting: go on with --resume"):
+        fit(small("images"), "simclr", out=out, on="ray", workers=1, progress=stop, **asked)
+    before = kept.furthest(out.with_name("a.space.fitting").glob("ray/run/checkpoint_*"))
+    assert before is not None and (0, 0, 0) < before[0] < (0, 8, 0)
+    with fit(small("images"), "simclr", out=out, on="ray", workers=2, resume=True, **asked) as space:
+        assert space.info["epochs"] == 8 and epochs_of(out) == list(range(1, 9))
+        two = np.array(space.vectors)
+    with fit(small("images"), "simclr", out=tmp_path / "one.space", **asked) as space:
+        assert (two * np.array(space.vectors)).sum(1).mean() > 0.95
 
 
 def workers_of_ray() -> list[int]:

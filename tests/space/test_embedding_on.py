@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +17,8 @@ from semblance.space import embedding
 from semblance.space.embedding import embed
 from semblance.space.model import Model
 
-ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.usefixtures("two_cores")
 ITEMS = 3000
-
-
-@pytest.fixture(scope="module", autouse=True)
-def here() -> Iterator[None]:
-    """A cluster of two cores, whatever the machine has."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    path = {"PYTHONPATH": str(Path(__file__).parents[2])}
-    ray.init(
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        object_store_memory=200 << 20,
-        runtime_env={"env_vars": path},
-    )
-    yield
-    ray.shutdown()
 
 
 @pytest.fixture
@@ -64,7 +46,6 @@ class Deadly(torch.nn.Module):
 
 @pytest.fixture
 def model(tmp_path: Path) -> Model:
-    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     died = tmp_path / "died"
     died.touch()  # to be wrapped it is asked for its width
     found = sb.wrap(Deadly(died), lambda x: x.float() / 255, item=(3, 8, 8))

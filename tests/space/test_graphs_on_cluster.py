@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,23 +24,8 @@ from semblance.space import by_blocks
 from semblance.space.fit import fit
 from semblance.space.space import load as load_space
 
-ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.usefixtures("two_cores")
 GUIDE = Path(__file__).parents[2] / "docs" / "scale.md"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def here() -> Iterator[Any]:
-    """A cluster of two cores, whatever the machine has."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init(
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        object_store_memory=200 << 20,
-        runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parents[2])}},
-    )
-    yield ray
-    ray.shutdown()
 
 
 def nodes(count: int = 2500, words: bool = False) -> RelationalDataset:
