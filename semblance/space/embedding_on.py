@@ -7,17 +7,14 @@ The data and the folder of the parts have to lie where all workers reach them, a
 
 from __future__ import annotations
 
-import logging
-import queue
 import socket
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from semblance.errors import Failed, SemblanceError
-from semblance.space.cluster import cores_each, joined, plain
+from semblance.space.cluster import LIVES, cores_each, joined, plain
 from semblance.space.part_files import Work, make
 from semblance.space.vigil import Gone, Vigil
 
@@ -25,45 +22,48 @@ from semblance.space.vigil import Gone, Vigil
 def make_on(on: str, workers: int | None, work: Work, todo: Sequence[int], tell: Callable[[int], None]) -> None:
     """Makes these parts; `tell` hears the number of each as it is done."""
     ray = joined(on)
-    from ray import data as ray_data
-
     machines = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
     workers = len([cores for cores in machines if cores]) if workers is None else workers
     each = cores_each(machines, workers)
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     held = ray.put(replace(work, model=replace(work.model, objective=None, history=[])))
-    parts = ray_data.from_items([{"number": number} for number in todo], override_num_blocks=len(todo))
-    one: Any = _one  # Ray says that it takes a row alone
-    done = parts.map(one, fn_args=[[held], each], concurrency=workers, num_cpus=each)
-    for dataset in (parts, done):
-        dataset.context.enable_progress_bars = False
-        dataset.context.print_on_execution_start = False
-    made: queue.SimpleQueue[int] = queue.SimpleQueue()
-    over = threading.Event()
-
-    def run() -> None:
-        for row in done.iter_rows():
-            if row["error"]:
-                raise (Failed if row["failed"] else SemblanceError)(row["error"])
-            made.put(int(row["number"]))
-            if over.is_set():
-                return
+    running = ray.remote(num_cpus=0, max_retries=LIVES)(_all).remote([held], list(todo), workers, each)
+    waited_for = set(todo)
 
     def hear() -> None:
-        while not made.empty():
-            tell(made.get())
+        for number in sorted(waited_for.intersection(work.done())):
+            waited_for.remove(number)
+            tell(number)
 
     saved = f"what is done stays in {work.folder}: give the same command again"
     try:
         with Vigil(ray, on) as vigil:
-            vigil.until(run, hear)
+            wrong = vigil.until(lambda: ray.get(running), hear)
     except Gone as error:
         raise Gone(f"{error}; {saved}") from error
     except ray.exceptions.RayError as error:
         raise plain(error, saved) from error
     finally:
-        over.set()  # whoever is interrupted leaves no work behind
+        if ray.is_initialized():  # a vigil that ends with the cluster leaves it
+            ray.cancel(running, force=True)  # whoever is interrupted leaves no work behind
     hear()
+    if wrong is not None:
+        raise wrong
+
+
+def _all(held: Sequence[Any], todo: Sequence[int], workers: int, each: int) -> SemblanceError | None:
+    """A task, since Ray Data does not run where a client (`ray://`) is; the first error ends it and is answered."""
+    from ray import data as ray_data
+
+    parts = ray_data.from_items([{"number": number} for number in todo], override_num_blocks=len(todo))
+    one: Any = _one  # Ray says that it takes a row alone
+    done = parts.map(one, fn_args=[held, each], concurrency=workers, num_cpus=each)
+    for dataset in (parts, done):
+        dataset.context.enable_progress_bars = False
+        dataset.context.print_on_execution_start = False
+    wrong = next((row for row in done.iter_rows() if row["error"]), None)
+    if wrong is None:
+        return None
+    return (Failed if wrong["failed"] else SemblanceError)(wrong["error"])
 
 
 def _one(row: dict[str, Any], held: Sequence[Any], threads: int) -> dict[str, Any]:

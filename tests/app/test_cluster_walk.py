@@ -153,6 +153,7 @@ def test_each_command_of_the_walk_runs(here: Here) -> None:
             here.shell(line + work)
         ran.append(line)
     assert sorted(ran) == sorted(COMMANDS) and len(COMMANDS) >= 6 and not there
-    with sb.load(here.shared / "all.space") as space:
-        assert len(space) == 24 and space.check() == []
+    for name in ("all.space", "more.space"):
+        with sb.load(here.shared / name) as space:
+            assert len(space) == 24 and space.check() == []
     assert len((here.shared / "photos.rank/runs.jsonl").read_text().splitlines()) == 2

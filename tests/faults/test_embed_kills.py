@@ -165,12 +165,12 @@ def cluster() -> Iterator[str]:
 
 
 def workers() -> list[int]:
-    """Processes of this cluster in which parts are made, or were."""
+    """Processes of this cluster in which parts are made or handed out, or were."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             line = (folder / "cmdline").read_bytes()
-            if line.startswith((b"ray::Map(_one)", b"ray::IDLE")) and os.getpid() in ancestors(int(folder.name)):
+            if line.startswith((b"ray::Map(_one)", b"ray::_all", b"ray::IDLE")) and os.getpid() in ancestors(int(folder.name)):
                 found.append(int(folder.name))
         except OSError:  # it has ended meanwhile
             continue
