@@ -26,6 +26,7 @@ def fitted(on, workers=None, threads=2):
         import torch
 
         from semblance.data.load import load
+        from semblance.learning.devices import keep_pages
         from semblance.space.training import train
 
         data = load("cifar10-subset")
@@ -42,6 +43,7 @@ def fitted(on, workers=None, threads=2):
         recipe = build("simsiam", batch=BATCH)
         begun = time.monotonic()
         if on == "local":
+            keep_pages()  # as `fit` does
             torch.set_num_threads(threads)
             train(data, recipe, **given)
         else:

@@ -118,7 +118,11 @@ def cpu_features() -> frozenset[str]:
 
 
 # glibc's malloc.h; a map per large tensor and a trim per free cost a page fault per 4 KB at every operation.
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+_KEPT = {
+    "MALLOC_MMAP_MAX_": (-4, 0),
+    "MALLOC_TRIM_THRESHOLD_": (-1, 2**31 - 1),
+    "MALLOC_TOP_PAD_": (-2, 256 << 20),
+}
 
 
 def keep_pages() -> bool:
@@ -133,6 +137,15 @@ def keep_pages() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None or not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"):
         return False
-    calls = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 256 << 20))
-    done = [mallopt(option, value) == 1 for option, value in calls]  # a list: all three are wanted, whatever they say
+    done = [
+        mallopt(option, value) == 1 for option, value in _KEPT.values()
+    ]  # a list: all are wanted, whatever they say
     return all(done)
+
+
+def pages_kept() -> dict[str, str]:
+    """The same for a process that is to be started, as variables of its environment. One arena for all of its threads: that
+    of a thread has blocks of 64 MB, which come and go."""
+    if os.environ.get("SEMBLANCE_KEEP_PAGES") == "0":
+        return {}
+    return {**{name: str(value) for name, (_, value) in _KEPT.items()}, "MALLOC_ARENA_MAX": "1"}

@@ -27,6 +27,7 @@ from semblance.data.neighbour_samples import ClusterSamples, NeighbourSamples
 from semblance.data.relational import Loaded, RelationalDataset
 from semblance.errors import Failed, Interrupted, SemblanceError
 from semblance.geometry.graph import Graph
+from semblance.learning.devices import keep_pages, pages_kept
 from semblance.recipes.registry import Recipe
 from semblance.space.kept import brought as brought  # what a stopped fit goes on from, here as there
 from semblance.space.kept import stages
@@ -222,6 +223,7 @@ def fit_on(
             run_config=RunConfig(
                 name="run",
                 storage_path=str(storage),
+                worker_runtime_env={"env_vars": pages_kept()},
                 # Two: a kill while one is written leaves the other.
                 checkpoint_config=CheckpointConfig(num_to_keep=2),
                 failure_config=FailureConfig(max_failures=LIVES, controller_failure_limit=LIVES),  # type: ignore[call-arg]
@@ -317,6 +319,7 @@ def runs_on(
 def _run(run: Callable[[Any], T], job: Any, threads: int) -> T:
     import torch
 
+    keep_pages()
     torch.set_num_threads(threads)
     return run(job)
 

@@ -39,14 +39,17 @@ class Vigil:
         self._dead = False
         self._over = threading.Event()
 
+        self._asking = threading.Thread(target=self._ask, daemon=True)
+
     def __enter__(self) -> Vigil:
-        threading.Thread(target=self._ask, daemon=True).start()
+        self._asking.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
+        self._asking.join(ASKED)  # or whoever leaves the cluster next takes it away under a question
         if isinstance(error, Gone):  # or Ray would end this process in a while
             leaving = threading.Thread(target=self.ray.shutdown, daemon=True)
             leaving.start()

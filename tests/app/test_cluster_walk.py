@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from faults.rayed import PATIENCE, kill, pretended
+from faults.rayed import PATIENCE, SMALL, end, free, pretended
 from PIL import Image
 
 import semblance as sb
@@ -33,7 +32,6 @@ COMMANDS = [
     for code in re.findall(r"^```sh\n(.*?)^```$", (ROOT / "docs/scale.md").read_text(), re.MULTILINE | re.DOTALL)
     for line in code.splitlines()
 ]
-SMALL = "--num-cpus=1 --object-store-memory=104857600 --min-worker-port=0 --max-worker-port=0"
 
 
 def on_other_machines() -> dict[str, Any]:
@@ -92,26 +90,13 @@ class Here:
         head, worker = (said[f"{kind}_start_ray_commands"] for kind in ("head", "worker"))
         assert head[0] == worker[0] == "~/semblance/bin/ray stop"  # it would stop others' clusters of this machine
         line = re.sub(r" --autoscaling-config=\S+", "", head[1])
-        self.shell(f"{line} {SMALL} --include-dashboard=false")
-        self.shell(f"{worker[1]} {SMALL} --node-manager-port=0 --dashboard-agent-listen-port={free()}")
+        small = f"--num-cpus=1 {' '.join(SMALL)}"
+        self.shell(f"{line} {small} --include-dashboard=false")
+        self.shell(f"{worker[1]} {small} --node-manager-port=0 --dashboard-agent-listen-port={free()}")
 
     def down(self) -> None:
         """Ends what was started here: it has the folder in its environment."""
-        mark = f"RAY_TMPDIR={self.folder}".encode()
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                ours = mark in (process / "environ").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if ours:
-                kill(int(process.name))
-
-
-def free() -> str:
-    """A port that nobody has."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return str(held.getsockname()[1])
+        end("RAY_TMPDIR", str(self.folder))
 
 
 @pytest.fixture

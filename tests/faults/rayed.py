@@ -11,64 +11,82 @@ Every cluster has a folder of its own: none finds, or is found by, another's.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
+PATH = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+MARK = "SEMBLANCE_NODE"
+SMALL = ("--object-store-memory=104857600", "--min-worker-port=0", "--max-worker-port=0", "--include-log-monitor=false")
 PATIENCE = 600.0
 """Seconds within which what is waited for happens on the slowest machine."""
 
 
 class Nodes:
-    """The nodes of a cluster and what runs on them."""
+    """The nodes of a cluster and what runs on them. Nothing of Ray is in this process, whatever dies."""
 
-    def __init__(self, cluster: Any, folder: Path):
-        self.cluster, self.folder = cluster, folder
-        self.address: str = cluster.address
+    def __init__(self, folder: Path, cores: int):
+        self.folder, self.address = folder, f"127.0.0.1:{free()}"
         self.environment = {"RAY_ADDRESS": self.address, "RAY_TMPDIR": str(folder)}
+        self.head, self.workers = name(), list[str]()
+        port = self.address.rpartition(":")[2]
+        self._start(self.head, ["--head", f"--port={port}", f"--num-cpus={cores}", "--include-dashboard=false"], {})
 
-    @property
-    def workers(self) -> list[Any]:
-        """The nodes but for the head."""
-        return [node for node in self.cluster.list_all_nodes() if node is not self.cluster.head_node]
+    def add(self, *before: str, **environment: str) -> str:
+        """The name of one more node of one core. before: a command that runs the one that follows it."""
+        self.workers.append(name())
+        own = [f"--address={self.address}", "--num-cpus=1", f"--dashboard-agent-listen-port={free()}"]
+        self._start(self.workers[-1], [*own, "--node-manager-port=0"], environment, before)
+        return self.workers[-1]
 
-    def add(self, **more: Any) -> Any:
-        """One more node."""
-        return self.cluster.add_node(**{**NODE, **more})
+    def _start(
+        self, name: str, words: Sequence[str], environment: Mapping[str, str], before: Sequence[str] = ()
+    ) -> None:
+        own = {"RAY_TMPDIR": str(self.folder), "RAY_USAGE_STATS_ENABLED": "0", MARK: name, "PYTHONPATH": PATH}
+        others = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
+        done = subprocess.run(
+            [*before, sys.executable, "-m", "ray.scripts.scripts", "start", *words, *SMALL],
+            env={**others, **own, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
-    def process(self, node: Any, kind: str = "raylet") -> int:
-        """The process that is a node's `raylet` (it holds the object store) or the head's `gcs_server`."""
-        pid: int = node.all_processes[kind][0].process.pid
-        return pid
-
-    def busy(self, what: str = "", node: Any = None) -> list[int]:
-        """Processes of a node (of all) in which a task or an actor of this name runs."""
-        nodes = self.cluster.list_all_nodes() if node is None else [node]
-        held = [children(self.process(one)) for one in nodes if "raylet" in one.all_processes]
-        return [pid for some in held for pid in some if (name := title(pid)).startswith("ray::") and what in name]
+    def busy(self, what: str = "") -> list[int]:
+        """Processes in which a task or an actor of this name runs."""
+        held = [pid for node in (self.head, *self.workers) for pid in marked(MARK, node)]
+        return [pid for pid in held if (told := title(pid)).startswith("ray::") and what in told]
 
     def start(self, folder: Path, *words: object, **more: str) -> subprocess.Popen[str]:
         """`semblance` with these words, in a folder, with this cluster for `--on ray`."""
         return start(folder, *words, **self.environment, **more)
 
-    def lose(self, node: Any) -> None:
+    def lose(self, node: str) -> None:
         """A node's machine fails. The head's takes the cluster with it."""
-        for kind in ("gcs_server", "raylet"):
-            if kind in node.all_processes:
-                kill(self.process(node, kind))
-        if node is not self.cluster.head_node:
-            self.cluster.remove_node(node, allow_graceful=False)
+        end(MARK, node)
+        self.workers = [other for other in self.workers if other != node]
+
+    def leave(self, node: str) -> None:
+        """A node goes, and says so to the head, which waits a while for one that does not."""
+        (raylet,) = (pid for pid in marked(MARK, node) if title(pid).endswith("/raylet"))
+        os.kill(raylet, signal.SIGTERM)
+        waited(lambda: raylet not in marked(MARK, node))
+        self.lose(node)
 
 
 SCRIPT = """
@@ -101,14 +119,6 @@ def ended(run: subprocess.Popen[str]) -> tuple[int, str]:
     return run.returncode, said
 
 
-NODE: dict[str, Any] = {
-    "num_cpus": 1,
-    "object_store_memory": 100 << 20,
-    "include_dashboard": False,
-    "env_vars": {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])},
-}
-
-
 def pretended() -> None:
     """Several machines pretended by one take minutes: they are asked for."""
     if not os.environ.get("SEMBLANCE_MACHINES"):
@@ -116,37 +126,43 @@ def pretended() -> None:
 
 
 @contextmanager
-def cluster(workers: int = 1, **head: Any) -> Iterator[Nodes]:
-    """A head and so many more nodes; all of it is gone at the end."""
+def cluster(workers: int = 1, cores: int = 1) -> Iterator[Nodes]:
+    """A head of so many cores and so many more nodes; all of it is gone at the end."""
     pytest.importorskip("ray")
     pretended()
-    from ray.cluster_utils import Cluster
-
     folder = Path(tempfile.mkdtemp(prefix="sb-"))  # short: names of sockets are
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_TMPDIR", str(folder))
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.delenv("RAY_ADDRESS", raising=False)
-        made = Cluster(initialize_head=True, head_node_args={**NODE, **head})
-        try:
-            there = Nodes(made, folder)
-            for _ in range(workers):
-                there.add()
-            yield there
-        finally:
-            for node in made.list_all_nodes():
-                for pid in there.busy(node=node):
-                    kill(pid)
-                node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def kill(pid: int) -> None:
-    """As a power cut would; who is gone already is gone."""
     try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+        there = Nodes(folder, cores)
+        for _ in range(workers):
+            there.add()
+        yield there
+    finally:
+        end("RAY_TMPDIR", str(folder))
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def name() -> str:
+    """One that no other node has."""
+    return secrets.token_hex(8)
+
+
+def free() -> str:
+    """A port that nobody has."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return str(held.getsockname()[1])
+
+
+def marked(variable: str, value: str) -> list[int]:
+    """Processes that have this in their environment, and those that they started: Ray's workers write over their own."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{variable}={value}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+        except OSError:  # it has ended meanwhile, or is not ours
+            continue
+    return sorted({*found, *(child for pid in found for child in children(pid))})
 
 
 def children(pid: int) -> list[int]:
@@ -158,6 +174,22 @@ def children(pid: int) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def end(variable: str, value: str) -> None:
+    """Kills them all."""
+    while held := marked(variable, value):
+        for pid in held:
+            kill(pid)
+        time.sleep(0.02)
+
+
+def kill(pid: int) -> None:
+    """As a power cut would; who is gone already is gone."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
 
 
 def title(pid: int) -> str:

@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -21,11 +22,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from faults.rayed import NODE, Nodes, cluster, ended, kill, start, waited
+from faults.rayed import Nodes, cluster, ended, kill, start, waited
 from faults.test_disk import mount
 
 import semblance as sb
-from semblance.errors import Failed, SemblanceError
+from semblance.errors import Failed
 from semblance.space import cluster as ours
 from semblance.space.fit import fit
 from semblance.space.rank import rank
@@ -50,20 +51,23 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def there() -> Iterator[Nodes]:
     """A cluster whose head does no work; tests add the node that does."""
-    with cluster(0, num_cpus=0) as nodes:
+    with cluster(0, cores=0) as nodes:
         yield nodes
 
 
 @pytest.fixture
-def joinable(there: Nodes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
-    """The cluster, for this process as well; left at the end, and its nodes gone."""
-    for name, value in there.environment.items():
-        monkeypatch.setenv(name, value)
-    waited(lambda: len(there.cluster.global_state._live_node_ids()) == 1)  # no test's machine counts in the next
+def alone(there: Nodes) -> Iterator[Nodes]:
+    """The cluster; the nodes that a test adds have left it when the next one begins."""
     yield there
-    ray.shutdown()
     for node in there.workers:
-        there.lose(node)
+        there.leave(node)
+
+
+def refused(there: Nodes, folder: Path, *words: object) -> str:
+    """The one line with which a fit on this cluster ends."""
+    code, said = ended(there.start(folder, *FIT, "-q", "--out", "a.space", "--on", "ray", *words))
+    assert code in (1, 2) and len(said.splitlines()) == 1, said
+    return said
 
 
 # ---------------------------------------------------------------------------------------------- not what it should be
@@ -88,89 +92,68 @@ def test_a_cluster_that_asks_for_a_token_says_what_to_set() -> None:
     assert said.startswith("the cluster at head:6379 asks for a token: set RAY_AUTH_MODE=token") and "\n" not in said
 
 
-def test_another_ray_is_named_with_both_versions(joinable: Nodes) -> None:
-    """The cluster says what it runs, and Ray compares: only what it says is changed here."""
-    from ray._raylet import GcsClient
+FORGED = """
+import json, sys
+from ray._raylet import GcsClient
+client, (key, where) = GcsClient(address=sys.argv[1]), (b"CLUSTER_METADATA", b"cluster")
+said = client.internal_kv_get(key, where)
+print(said.decode())
+new = json.loads(sys.argv[2]) if len(sys.argv) > 2 else {"ray_version": "2.9.3", "python_version": "3.10.2"}
+client.internal_kv_put(key, json.dumps({**json.loads(said), **new}).encode(), True, where)
+"""
 
-    client = GcsClient(address=joinable.address)
-    key, where = b"CLUSTER_METADATA", b"cluster"
-    said = client.internal_kv_get(key, where)
-    old = {**json.loads(said), "ray_version": "2.9.3", "python_version": "3.10.2"}
-    client.internal_kv_put(key, json.dumps(old).encode(), True, where)
+
+def test_another_ray_is_named_with_both_versions(there: Nodes, folder: Path) -> None:
+    """The cluster says what it runs, and Ray compares: only what it says is changed here."""
+    words = [sys.executable, "-c", FORGED, there.address]
+    true = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     try:
-        with pytest.raises(Failed) as caught:
-            ours.joined("ray")
+        said = refused(there, folder)
     finally:
-        client.internal_kv_put(key, said, True, where)
+        subprocess.run([*words, true], capture_output=True, check=True)
     words = f"runs Ray 2.9.3 on Python 3.10.2, and this process Ray {ray.__version__} on Python 3."
-    assert words in str(caught.value) and "pip install ray==2.9.3 here" in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert words in said and "pip install ray==2.9.3 here" in said
 
 
 @pytest.mark.parametrize("theirs", ["0.0.1", ""])
-def test_another_semblance_or_none_on_a_node_is_named(
-    joinable: Nodes, folder: Path, monkeypatch: pytest.MonkeyPatch, theirs: str
-) -> None:
-    monkeypatch.chdir(folder)  # workers look where their driver stands, too
+def test_another_semblance_or_none_on_a_node_is_named(alone: Nodes, folder: Path, theirs: str) -> None:
     (folder / "site/semblance").mkdir(parents=True)
-    said = f'__version__ = "{theirs}"' if theirs else "raise ImportError"
-    (folder / "site/semblance/__init__.py").write_text(said)
-    joinable.add(env_vars={"PYTHONPATH": str(folder / "site")})
+    found = f'__version__ = "{theirs}"' if theirs else "raise ImportError"
+    (folder / "site/semblance/__init__.py").write_text(found)
+    alone.add(PYTHONPATH=str(folder / "site"))
     has = f"Semblance {theirs}" if theirs else "no Semblance"
-    pip = rf"pip install 'semblance\[ray\]=={sb.__version__}' there"
-    with pytest.raises(Failed, match=f"has {has} and this process is {sb.__version__}: {pip}"):
-        ours.joined("ray")
-    assert not ray.is_initialized()
+    pip = f"pip install 'semblance[ray]=={sb.__version__}' there"
+    assert f"has {has} and this process is {sb.__version__}: {pip}" in refused(alone, folder)
 
 
-def test_a_folder_that_not_all_machines_see_costs_a_line_before_the_fit(joinable: Nodes, folder: Path) -> None:
+def test_a_folder_that_not_all_machines_see_costs_a_line_before_the_fit(alone: Nodes, folder: Path) -> None:
     """The node that works sees another folder in its place: it has mounts of its own."""
-    other = (
-        f"mount -t tmpfs tmpfs '{folder}' && exec {sys.executable} -m ray.scripts.scripts start --block --num-cpus=1"
-    )
-    command = [
-        "unshare",
-        "--mount",
-        "sh",
-        "-c",
-        f"{other} --address={joinable.address} --object-store-memory=100000000",
-    ]
-    if subprocess.run([*command[:4], "true"], capture_output=True).returncode:
+    own = ["unshare", "--mount", "sh", "-c"]
+    if subprocess.run([*own, "true"], capture_output=True).returncode:
         pytest.skip("this user may not have mounts of its own")
-    node = subprocess.Popen(
-        command, env={**os.environ, **NODE["env_vars"]}, stdout=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        waited(lambda: len(joinable.cluster.global_state._live_node_ids()) == 2 or node.poll() is not None)
-        with pytest.raises(SemblanceError, match=r"does not see .*a\.space\.fitting: give an --out on a disk that all"):
-            fit(folder / "v.npz", "hopfield", out=folder / "a.space", on="ray", epochs=2)
-    finally:
-        ray.shutdown()
-        os.killpg(node.pid, signal.SIGKILL)
-        node.wait()
+    alone.add(*own, f"mount -t tmpfs tmpfs '{folder}' && exec \"$@\"", "sh")
+    said = refused(alone, folder)
+    assert re.search(r"does not see .*a\.space\.fitting: give an --out on a disk that all", said)
 
 
-def test_a_full_disk_on_a_worker_costs_a_line_and_what_was_saved_stays(joinable: Nodes, folder: Path) -> None:
-    disk = folder / "disk"
+def test_a_full_disk_on_a_worker_costs_a_line_and_what_was_saved_stays(alone: Nodes, folder: Path) -> None:
+    disk, log = folder / "disk", folder / "a.space.fitting/log.jsonl"
     if not mount(disk, "size=4m"):
         pytest.skip("this user may not mount a small tmpfs")
     try:
-        joinable.add(env_vars={"TMPDIR": str(disk), "PYTHONPATH": os.environ.get("PYTHONPATH", "")})
-
-        def fill(done: int, total: int, text: str) -> None:
-            if done > total // 4 and text.startswith("hopfield") and not (disk / "ballast").exists():
-                with open(disk / "ballast", "wb") as file, pytest.raises(OSError, match="space left"):
-                    while True:
-                        file.write(bytes(4096))
-                        file.flush()
-
-        asked: dict[str, Any] = {"out": folder / "a.space", "epochs": EPOCHS, "batch": 16}
-        with pytest.raises(Failed, match=r"No space left.*what was saved lies in .*: go on with --resume") as caught:
-            fit(folder / "v.npz", "hopfield", on="ray", checkpoint_seconds=0.0, progress=fill, **asked)
-        assert "\n" not in str(caught.value)
-        kept = len((folder / "a.space.fitting/log.jsonl").read_text().splitlines())
+        alone.add(TMPDIR=str(disk))
+        run = alone.start(folder, *FIT, "--out", "a.space", "--on", "ray")
+        waited(lambda: len(epochs_of(log)) > EPOCHS // 4 or run.poll() is not None)
+        with open(disk / "ballast", "wb", buffering=0) as file, pytest.raises(OSError, match="space left"):
+            while True:
+                file.write(bytes(4096))
+        code, said = ended(run)
+        last = said.splitlines()[-1]
+        assert code == 1 and re.search(r"No space left.*what was saved lies in .*: go on with --resume$", last), said
+        kept = len(epochs_of(log))
         (disk / "ballast").unlink()
-        fit(folder / "v.npz", "hopfield", resume=True, **asked).close()
+        code, said = ended(start(folder, *FIT, "--out", "a.space", "--resume"))
+        assert code == 0, said
         assert EPOCHS // 5 < kept < EPOCHS
         whole(folder / "a.space")
     finally:
@@ -200,7 +183,7 @@ def died(there: Nodes, victim: str, run: subprocess.Popen[str], chance: random.R
     if victim in ("driver", "Ctrl-C"):
         run.send_signal(signal.SIGKILL if victim == "driver" else signal.SIGINT)
     elif victim in ("head", "node"):
-        there.lose(there.cluster.head_node if victim == "head" else there.workers[0])
+        there.lose(there.head if victim == "head" else there.workers[0])
     else:
         kill(chance.choice(waited(lambda: there.busy(victim) or (run.poll() is not None and [run.pid]))))
 

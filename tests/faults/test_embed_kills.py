@@ -170,7 +170,9 @@ def workers() -> list[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             line = (folder / "cmdline").read_bytes()
-            if line.startswith((b"ray::Map(_one)", b"ray::_all", b"ray::IDLE")) and os.getpid() in ancestors(int(folder.name)):
+            if line.startswith((b"ray::Map(_one)", b"ray::_all", b"ray::IDLE")) and os.getpid() in ancestors(
+                int(folder.name)
+            ):
                 found.append(int(folder.name))
         except OSError:  # it has ended meanwhile
             continue

@@ -11,7 +11,7 @@ import torch
 
 from semblance.errors import SemblanceError
 from semblance.learning import devices
-from semblance.learning.devices import autocast, choose_device, cpu_features, keep_pages, precision_for
+from semblance.learning.devices import autocast, choose_device, cpu_features, keep_pages, pages_kept, precision_for
 
 CPU = torch.device("cpu")
 
@@ -95,21 +95,25 @@ def test_absent_and_unknown_devices_are_answered_with_those_there_are(monkeypatc
 
 
 FAULTS = """
-import resource, torch
+import resource, threading, torch
 from semblance.learning.devices import keep_pages
 kept = keep_pages() if {keep} else None
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(8): torch.ones(16 << 20).add_(1)
-before = faults()
-for _ in range(5): torch.ones(16 << 20).add_(1)
-print(kept, faults() - before)
+def count():
+    for _ in range(8): torch.ones(16 << 20).add_(1)
+    before = faults()
+    for _ in range(5): torch.ones(16 << 20).add_(1)
+    print(kept, faults() - before)
+asked = threading.Thread(target=count)
+asked.run() if {here} else asked.start()
 """
 
 
-def fault_count(keep: bool, **environment: str) -> tuple[str, int]:
+def fault_count(keep: bool, here: bool = True, **environment: str) -> tuple[str, int]:
+    """What `keep_pages` says and how many faults there are, in the main thread or (not `here`) in another."""
     out = subprocess.run(
-        [sys.executable, "-c", FAULTS.format(keep=keep)],
+        [sys.executable, "-c", FAULTS.format(keep=keep, here=here)],
         capture_output=True,
         text=True,
         check=True,
@@ -129,8 +133,16 @@ def test_kept_pages_are_not_faulted_in_again():
     assert many >= 5 * 32 and few < many / 2
 
 
-def test_the_environment_can_forbid_it():
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="page faults are counted on Linux only")
+def test_a_process_that_is_started_so_keeps_them_in_all_of_its_threads():
+    (_, many), (_, few) = fault_count(False, here=False), fault_count(False, here=False, **pages_kept())
+    assert many >= 5 * 32 and few < many / 2
+
+
+def test_the_environment_can_forbid_it(monkeypatch):
     assert fault_count(True, SEMBLANCE_KEEP_PAGES="0")[0] == "False"
+    monkeypatch.setenv("SEMBLANCE_KEEP_PAGES", "0")
+    assert pages_kept() == {}
 
 
 def test_other_systems_are_left_alone(monkeypatch):
