@@ -55,8 +55,8 @@ lint: install
 # The long form of the tests that kill, fill the disk, interrupt and change at random.
 faults: install
 	SEMBLANCE_KILLS=50 $(ONE_THREAD) $(BIN)/python -m pytest tests/space/test_fit.py
-	SEMBLANCE_MACHINES=1 SEMBLANCE_KILLS=200 SEMBLANCE_CLUSTER_KILLS=30 SEMBLANCE_SEQUENCES=10000 SEMBLANCE_PROCESSORS=all \
-	  $(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) tests/faults tests/app/test_cluster_walk.py \
+	SEMBLANCE_KILLS=200 SEMBLANCE_CLUSTER_KILLS=30 SEMBLANCE_SEQUENCES=10000 SEMBLANCE_PROCESSORS=all \
+	  $(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) tests/faults \
 	  tests/memory/test_random_changes.py tests/memory/test_filtered_changes.py tests/memory/fused/test_kernels.py
 
 # Every claim and its sabotaged twin; STALE=1 runs only what changed. Goes on after a failure and ends with docs/EVIDENCE.md.

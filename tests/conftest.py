@@ -20,6 +20,7 @@ settings.load_profile("semblance")
 # A cluster that a test starts would ask for a token from then on, and what another test began before has none.
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "240")  # a loaded machine starts processes slowly
+os.environ.setdefault("RAY_worker_niceness", "0")  # 15 by default: beside other tests its workers would wait for ever
 # A shell ignores interrupts for what it runs behind, and every process inherits that; some tests interrupt themselves.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

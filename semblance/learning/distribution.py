@@ -96,7 +96,9 @@ class Shared(nn.Module):
         }
         # Dropout draws other numbers in every process, and what the objective draws after it stays the same in all.
         with torch.random.fork_rng(devices=[]), fused(False), WholeBatch():
-            torch.manual_seed(torch.initial_seed() + dist.get_rank())
+            # torch.manual_seed looks for every kind of device, which takes a millisecond without any.
+            seeded = torch if torch.accelerator.is_available() else torch.default_generator
+            seeded.manual_seed(torch.initial_seed() + dist.get_rank())
             answer = ask(own)
         return self._gathered(answer, place, len(x))
 

@@ -307,6 +307,7 @@ def runs_on(
                         found = ray.get(reference)
                     except ray.exceptions.RayError as error:
                         if lost is None:
+                            vigil.answered()
                             raise plain(error) from error
                         found = lost(job, plain(error))
                     yield job, found

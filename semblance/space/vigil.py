@@ -7,6 +7,7 @@ good answer has come for 30 seconds, or it says that the node is dead, the waiti
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -33,7 +34,7 @@ class Vigil:
 
     def __init__(self, ray: Any, on: str, lost: float = LOST):
         self.ray, self.lost = ray, lost
-        self.name = on if on != "ray" else ray.get_runtime_context().gcs_address
+        self.name = on if on != "ray" else os.environ.get("RAY_ADDRESS") or ray.get_runtime_context().gcs_address
         self._node = ray.get_runtime_context().get_node_id()
         self._seen = time.monotonic()
         self._dead = False
@@ -71,6 +72,13 @@ class Vigil:
             what = "the node that this process was joined to died" if self._dead else "its head does not answer"
             raise Gone(f"the cluster at {self.name} is gone: {what}: start it again")
 
+    def answered(self) -> None:
+        """Returns once the head has answered a question of from now on; raises Gone where the cluster has died."""
+        asked = time.monotonic()
+        while self._seen - ASKED < asked:
+            self.check()
+            time.sleep(OFTEN)
+
     def until(self, work: Callable[[], T], meanwhile: Callable[[], None]) -> T:
         """What the work returns or raises, `meanwhile` being called again and again; Gone where the cluster dies first."""
         ended: list[tuple[Any, BaseException | None]] = []
@@ -89,6 +97,9 @@ class Vigil:
             self.check()
             meanwhile()
         value, error = ended[0]
+        ours = self.ray.exceptions
+        if isinstance(error, ours.RayError) and not isinstance(error, ours.RayTaskError):
+            self.answered()  # who was lost may have been lost with the head, which is what a person has to know
         if isinstance(error, Exception):
             raise error
         if error is not None:  # Ray leaves the process by SystemExit

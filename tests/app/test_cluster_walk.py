@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from faults.rayed import PATIENCE, SMALL, end, free, pretended
+from faults.rayed import PATIENCE, SMALL, end, free
 from PIL import Image
 
 import semblance as sb
@@ -101,7 +101,6 @@ class Here:
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Here]:
-    pretended()
     chance = np.random.default_rng(0)
     for place in [f"photos/{kind}/{number}.png" for kind in ("cat", "dog") for number in range(12)]:
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)

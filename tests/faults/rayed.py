@@ -92,14 +92,16 @@ class Nodes:
 SCRIPT = """
 import functools, sys
 from semblance.app import cli
-from semblance.space import fit as fitting
+from semblance.space import embedding, fit as fitting
+embedding.LEAST = 1
 fitting.fit = functools.partial(fitting.fit, checkpoint_seconds=0.0)
 sys.exit(cli.run(cli.app, sys.argv[1:]))
 """
 
 
 def start(folder: Path, *words: object, **environment: str) -> subprocess.Popen[str]:
-    """`semblance` with these words in a process of its own; a fit keeps a checkpoint of every step."""
+    """`semblance` with these words in a process of its own; a fit keeps a checkpoint of every step, and
+    an embedding has parts of one batch."""
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT, *map(str, words)],
         cwd=folder,
@@ -119,17 +121,10 @@ def ended(run: subprocess.Popen[str]) -> tuple[int, str]:
     return run.returncode, said
 
 
-def pretended() -> None:
-    """Several machines pretended by one take minutes: they are asked for."""
-    if not os.environ.get("SEMBLANCE_MACHINES"):
-        pytest.skip("several machines are pretended with SEMBLANCE_MACHINES=1, as `make faults` does")
-
-
 @contextmanager
 def cluster(workers: int = 1, cores: int = 1) -> Iterator[Nodes]:
     """A head of so many cores and so many more nodes; all of it is gone at the end."""
     pytest.importorskip("ray")
-    pretended()
     folder = Path(tempfile.mkdtemp(prefix="sb-"))  # short: names of sockets are
     try:
         there = Nodes(folder, cores)

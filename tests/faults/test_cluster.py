@@ -1,7 +1,7 @@
 """A cluster that loses processes, or is not what it should be: nothing is lost, nothing is there twice, one line says it.
 
-SEMBLANCE_MACHINES=1 pretends several machines, SEMBLANCE_CLUSTER_KILLS says how many random moments are tried of a fit and
-of a ranking (1; `make faults` takes 30). On one machine workers are killed by tests/space/test_cluster.py.
+SEMBLANCE_CLUSTER_KILLS says how many random moments are tried of a fit, of
+a ranking and of an embedding (1; `make faults` takes 30). On one machine workers are killed by tests/space/test_cluster.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -33,9 +33,10 @@ from semblance.space.rank import rank
 
 ray = pytest.importorskip("ray")
 KILLS = int(os.environ.get("SEMBLANCE_CLUSTER_KILLS", "1"))
-EPOCHS = 40
+EPOCHS, ITEMS = 40, 20_000
+SMALL = ("--set", "batch=16", "--set", "least=256")
 TRAIN = ("RayTrainWorker", "TrainController", "RayTrainWorker", "Board")
-FIT: tuple[object, ...] = ("fit", "v.npz", "-r", "hopfield", "--epochs", EPOCHS, "--set", "batch=16", "--no-evaluate")
+FIT: tuple[object, ...] = ("fit", "v.npz", "-r", "hopfield", "--epochs", EPOCHS, "--no-evaluate", *SMALL)
 RANK: tuple[object, ...] = ("rank", "v.npz", "-r", "as-is", "-r", "hopfield", "--seeds", 4, "--epochs", 20)
 
 
@@ -188,10 +189,10 @@ def died(there: Nodes, victim: str, run: subprocess.Popen[str], chance: random.R
         kill(chance.choice(waited(lambda: there.busy(victim) or (run.poll() is not None and [run.pid]))))
 
 
-def at_random(log: Path, most: int, run: subprocess.Popen[str], chance: random.Random) -> None:
-    """Waits until a random number of lines is there."""
-    lines = chance.randint(1, most)
-    waited(lambda: len(log.read_text().splitlines() if log.exists() else ()) >= lines or run.poll() is not None)
+def at_random(done: Callable[[], int], most: int, run: subprocess.Popen[str], chance: random.Random) -> None:
+    """Waits until a random part of the work is done."""
+    enough = chance.randint(1, most)
+    waited(lambda: done() >= enough or run.poll() is not None)
 
 
 def fit_in_spite_of(victims: Iterable[str], sizes: Iterator[int], folder: Path, chance: random.Random) -> None:
@@ -202,7 +203,7 @@ def fit_in_spite_of(victims: Iterable[str], sizes: Iterator[int], folder: Path, 
         for victim in victims:
             there = there or held.enter_context(cluster(1))
             run = there.start(folder, *words, "--on", "ray", "--workers", next(sizes))
-            at_random(folder / "a.space.fitting/log.jsonl", EPOCHS - 10, run, chance)
+            at_random(lambda: len(epochs_of(folder / "a.space.fitting/log.jsonl")), EPOCHS - 10, run, chance)
             died(there, victim, run, chance)
             if victim == "node":
                 there.add()
@@ -226,7 +227,7 @@ def fit_in_spite_of(victims: Iterable[str], sizes: Iterator[int], folder: Path, 
 
 def test_a_fit_that_loses_processes_ends_where_it_would_have_ended(folder: Path) -> None:
     chance, killed = random.Random(20261122), 0
-    fit(folder / "v.npz", "hopfield", out=folder / "true.space", epochs=EPOCHS, batch=16).close()
+    fit(folder / "v.npz", "hopfield", out=folder / "true.space", epochs=EPOCHS, batch=16, least=256).close()
     true = whole(folder / "true.space")
     victims, sizes = itertools.cycle(["head", "driver", *TRAIN, "Ctrl-C", "node", "driver"]), itertools.cycle([2, 1])
     while killed < KILLS:
@@ -236,34 +237,74 @@ def test_a_fit_that_loses_processes_ends_where_it_would_have_ended(folder: Path)
         assert (whole(folder / "a.space") * true).sum(1).mean() > 0.95
 
 
+def in_spite_of(
+    victims: Iterator[str],
+    words: Sequence[object],
+    done: Callable[[], int],
+    most: int,
+    kept: str,
+    folder: Path,
+    seed: int,
+) -> int:
+    """Gives a command, and loses up to three while it runs; gives it again where that ended it. -> how many it lost."""
+    chance, killed = random.Random(seed), 0
+    with cluster(1) as there:
+        run = there.start(folder, *words, "--on", "ray", "--workers", 2)
+        for victim in itertools.islice(victims, 3):
+            at_random(done, most, run, chance)
+            died(there, victim, run, chance)
+            killed += 1
+            if victim == "node":
+                there.add()
+            if victim in ("driver", "head"):
+                break
+        code, said = ended(run)
+        if victim == "driver" and code:
+            assert code == -signal.SIGKILL, said
+            code, said = ended(there.start(folder, *words, "--on", "ray", "--workers", 2))
+        if victim == "head" and code:
+            last = said.splitlines()[-1]
+            assert code == 1 and f"the cluster at {there.address} is gone: " in last and last.endswith(kept), said
+            code, said = ended(start(folder, *words))
+    assert code == 0, said
+    return killed
+
+
 def test_a_ranking_that_loses_processes_ends_with_the_table_it_would_have_had(folder: Path) -> None:
-    chance = random.Random(20261123)
     rank(folder / "v.npz", ["as-is", "hopfield"], seeds=4, epochs=20, out=folder / "true")
-    true = runs_of(folder / "true")
+    true, log = runs_of(folder / "true"), folder / "r/runs.jsonl"
     victims, killed = itertools.cycle(["node", "_run", "driver", "_run", "head"]), 0
+    kept = "finished runs are kept in r; rank again with the same words to go on"
+
+    def done() -> int:
+        return len(log.read_text().splitlines()) if log.exists() else 0
+
     while killed < KILLS:
         shutil.rmtree(folder / "r", ignore_errors=True)
-        with cluster(1) as there:
-            run = there.start(folder, *RANK, "-o", "r", "--on", "ray")
-            for victim in itertools.islice(victims, min(3, KILLS - killed)):
-                at_random(folder / "r/runs.jsonl", len(true) - 2, run, chance)
-                died(there, victim, run, chance)
-                killed += 1
-                if victim == "node":
-                    there.add()
-                if victim in ("driver", "head"):
-                    break
-            code, said = ended(run)
-            if victim == "driver" and code:
-                assert code == -signal.SIGKILL, said
-                code, said = ended(there.start(folder, *RANK, "-o", "r", "--on", "ray"))
-            if victim == "head" and code:
-                last = said.splitlines()[-1]
-                assert code == 1 and f"the cluster at {there.address} is gone: " in last, said
-                assert last.endswith("finished runs are kept in r; rank again with the same words to go on")
-                code, said = ended(start(folder, *RANK, "-o", "r"))
-        assert code == 0, said
+        killed += in_spite_of(victims, (*RANK, "-o", "r"), done, len(true) - 2, kept, folder, 20261123 + killed)
         assert runs_of(folder / "r") == true
+
+
+def test_an_embedding_that_loses_processes_holds_every_item_once(folder: Path) -> None:
+    """Whatever dies: the process that makes parts, the one that hands them out, a node with its object store, the head."""
+    parts, out = folder / "e.space.embedding/parts", folder / "e.space"
+    np.save(folder / "x.npy", np.random.default_rng(1).normal(size=(ITEMS, 6)).astype(np.float32))
+    fit(folder / "v.npz", "hopfield", out=folder / "m.space", epochs=1).close()
+    with sb.embed(folder / "m.space", folder / "x.npy", folder / "true.space") as space:
+        true, ids = np.array(space.vectors), space.ids
+    victims, killed = itertools.cycle(["Map(_one)", "node", "driver", "_all", "head"]), 0
+    words, kept = ("embed", "m.space", "x.npy", "-o", "e.space"), "give the same command again"
+
+    def done() -> int:
+        return len(list(parts.glob("0*")))
+
+    while killed < KILLS:
+        shutil.rmtree(out, ignore_errors=True)
+        killed += in_spite_of(victims, words, done, ITEMS // 512, kept, folder, 20261124 + killed)
+        with sb.load(out) as space:
+            assert space.ids == ids and space.check() == []
+            np.testing.assert_allclose(np.array(space.vectors), true, rtol=0, atol=1e-5)
+        assert not out.with_name("e.space.embedding").exists()
 
 
 def runs_of(folder: Path) -> dict[str, Any]:
