@@ -6,7 +6,6 @@ map is then learned here.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,10 +17,9 @@ from torch import nn
 
 from semblance.data.moments import shape_of
 from semblance.data.relational import Loaded, RelationalDataset
-from semblance.errors import SemblanceError
 from semblance.geometry.graph import Graph
 from semblance.recipes.registry import Recipe
-from semblance.space.cluster import elsewhere, runs_on
+from semblance.space.cluster import elsewhere, joined, runs_on, shared
 from semblance.space.model import Model
 
 if TYPE_CHECKING:
@@ -60,18 +58,10 @@ def whole(model: Model) -> None:
 
 def _on_ray(on: str, workers: int | None, folder: Path) -> Each:
     def each(run: Callable[[Span], Any], spans: Sequence[Span]) -> Iterator[tuple[Span, Any]]:
-        return runs_on(on, partial(_seen, folder, run), spans, workers)
+        shared(joined(on), folder)
+        return runs_on(on, run, spans, workers)
 
     return each
-
-
-def _seen(folder: Path, run: Callable[[Span], Any], span: Span) -> Any:
-    """What a task does."""
-    if not folder.exists():
-        raise SemblanceError(
-            f"{socket.gethostname()} does not see {folder}: give --out on a disk that all machines of the cluster share"
-        )
-    return run(span)
 
 
 def _told(

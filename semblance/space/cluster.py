@@ -1,6 +1,7 @@
 """Cluster: the same work on Ray, which schedules it, moves it and tries again what was lost.
 
     joined     the module `ray`, connected; whatever keeps it from being so in one line
+    shared     raises where a machine does not see the folder of the work
     fit_on     training by Ray Train: every worker runs the one loop, as `learning/distribution.py` shares it out
     runs_on    independent runs as Ray tasks, answered as they end
 
@@ -18,7 +19,7 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -119,33 +120,51 @@ def _not_joined(on: str, address: str | None, error: Exception) -> Failed:
 def _same_version(ray: Any) -> None:
     """Raises where a machine of the cluster runs another Semblance, or none."""
 
-    def version() -> tuple[str, str]:  # sent as it stands: there may be no Semblance to look it up in
-        import socket
-
+    def version() -> str:  # sent as it stands: there may be no Semblance to look it up in
         try:
             from semblance import __version__ as theirs
         except ImportError:
-            theirs = ""
-        return socket.gethostname(), theirs
+            return ""
+        return theirs
 
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as At
-
-    asked = [
-        ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=At(node["NodeID"], soft=False))(version).remote()
-        for node in ray.nodes()
-        if node["Alive"] and node["Resources"].get("CPU")
-    ]
-    for answer in ray.wait(asked, num_returns=len(asked), timeout=NEAR)[0]:
-        try:
-            host, theirs = ray.get(answer)
-        except ray.exceptions.RayError:  # it is gone by now, and Ray will not ask it again
-            continue
+    for host, theirs in _everywhere(ray, version):
         if theirs != __version__:
             has = f"Semblance {theirs}" if theirs else "no Semblance"
             raise Failed(
                 f"{host} of the cluster has {has} and this process is {__version__}: "
                 f"pip install 'semblance[ray]=={__version__}' there"
             )
+
+
+def shared(ray: Any, folder: Path) -> None:
+    """Raises where a machine of the cluster does not see this folder."""
+    for host, sees in _everywhere(ray, folder.resolve().is_dir):
+        if not sees:
+            raise SemblanceError(
+                f"{host} of the cluster does not see {folder}: give an --out on a disk that all its machines share"
+            )
+
+
+def _everywhere(ray: Any, ask: Callable[[], T]) -> Iterator[tuple[str, T]]:
+    """What each machine that takes work answers, after its name; who is gone meanwhile, or too slow, is left out."""
+
+    def asked() -> tuple[str, T]:
+        import socket
+
+        return socket.gethostname(), ask()
+
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as At
+
+    answers = [
+        ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=At(node["NodeID"], soft=False))(asked).remote()
+        for node in ray.nodes()
+        if node["Alive"] and node["Resources"].get("CPU")
+    ]
+    for answer in ray.wait(answers, num_returns=len(answers), timeout=NEAR)[0]:
+        try:
+            yield ray.get(answer)
+        except ray.exceptions.RayError:  # it is gone by now, and Ray will not ask it again
+            continue
 
 
 def _package() -> Path:
@@ -202,6 +221,7 @@ def fit_on(
     begin = {file.name: file.read_bytes() for file in stages(folder).values()} if resume else {}
     shutil.rmtree(storage, ignore_errors=True)
     storage.mkdir(parents=True)
+    shared(ray, storage.parent)
     hearing = Hearing(ray, on_step, on_epoch)
     work = {
         "dataset": ray.put(dataset),
@@ -209,7 +229,6 @@ def fit_on(
         "settings": dict(settings),
         "given": {**given, "resume": resume},
         "begin": begin,
-        "storage": storage,
         "told": hearing.board,
         "threads": each,
     }

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from semblance.errors import Failed, SemblanceError
-from semblance.space.cluster import LIVES, cores_each, joined, plain
+from semblance.space.cluster import LIVES, cores_each, joined, plain, shared
 from semblance.space.part_files import Work, make
 from semblance.space.vigil import Gone, Vigil
 
@@ -25,6 +25,7 @@ def make_on(on: str, workers: int | None, work: Work, todo: Sequence[int], tell:
     machines = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
     workers = len([cores for cores in machines if cores]) if workers is None else workers
     each = cores_each(machines, workers)
+    shared(ray, work.folder)
     held = ray.put(replace(work, model=replace(work.model, objective=None, history=[])))
     running = ray.remote(num_cpus=0, max_retries=LIVES)(_all).remote([held], list(todo), workers, each)
     waited_for = set(todo)
@@ -72,9 +73,6 @@ def _one(row: dict[str, Any], held: Sequence[Any], threads: int) -> dict[str, An
 
     torch.set_num_threads(threads)
     work, host = _work(held[0]), socket.gethostname()
-    if not work.folder.is_dir():
-        lost = f"{host} of the cluster does not see {work.folder}: give an --out on a disk that all its machines share"
-        return {**row, "error": lost, "failed": False}
     try:
         make(work, int(row["number"]))
     except Failed as error:

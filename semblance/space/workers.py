@@ -31,11 +31,6 @@ def worker(work: Mapping[str, Any]) -> None:
     if ray.get(told.begun.remote(first)) is not None:
         return
     try:
-        if not work["storage"].is_dir():
-            raise SemblanceError(
-                f"{socket.gethostname()} of the cluster does not see {work['storage'].parent}: "
-                "give an --out on a disk that all its machines share"
-            )
         _fitted(work, told, first)
     except SemblanceError as error:
         ray.get(told.stop.remote(error))

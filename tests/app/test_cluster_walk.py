@@ -92,7 +92,7 @@ class Here:
         line = re.sub(r" --autoscaling-config=\S+", "", head[1])
         small = f"--num-cpus=1 {' '.join(SMALL)}"
         self.shell(f"{line} {small} --include-dashboard=false")
-        self.shell(f"{worker[1]} {small} --node-manager-port=0 --dashboard-agent-listen-port={free()}")
+        self.shell(f"{worker[1]} {small} --node-manager-port=0")
 
     def down(self) -> None:
         """Ends what was started here: it has the folder in its environment."""

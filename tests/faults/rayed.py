@@ -30,7 +30,13 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 PATH = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
 MARK = "SEMBLANCE_NODE"
-SMALL = ("--object-store-memory=104857600", "--min-worker-port=0", "--max-worker-port=0", "--include-log-monitor=false")
+SMALL = (
+    "--object-store-memory=104857600",
+    "--min-worker-port=0",
+    "--max-worker-port=0",
+    "--dashboard-agent-listen-port=0",
+    "--include-log-monitor=false",
+)
 PATIENCE = 600.0
 """Seconds within which what is waited for happens on the slowest machine."""
 
@@ -39,17 +45,17 @@ class Nodes:
     """The nodes of a cluster and what runs on them. Nothing of Ray is in this process, whatever dies."""
 
     def __init__(self, folder: Path, cores: int):
-        self.folder, self.address = folder, f"127.0.0.1:{free()}"
+        self.folder, self.head, self.workers = folder, name(), list[str]()
+        own = ["--head", "--port=0", f"--ray-client-server-port={free()}", "--include-dashboard=false"]
+        self._start(self.head, [*own, f"--num-cpus={cores}"], {})
+        self.address = (folder / "ray/ray_current_cluster").read_text().strip()
         self.environment = {"RAY_ADDRESS": self.address, "RAY_TMPDIR": str(folder)}
-        self.head, self.workers = name(), list[str]()
-        port = self.address.rpartition(":")[2]
-        self._start(self.head, ["--head", f"--port={port}", f"--num-cpus={cores}", "--include-dashboard=false"], {})
 
     def add(self, *before: str, **environment: str) -> str:
         """The name of one more node of one core. before: a command that runs the one that follows it."""
         self.workers.append(name())
-        own = [f"--address={self.address}", "--num-cpus=1", f"--dashboard-agent-listen-port={free()}"]
-        self._start(self.workers[-1], [*own, "--node-manager-port=0"], environment, before)
+        own = [f"--address={self.address}", "--num-cpus=1", "--node-manager-port=0"]
+        self._start(self.workers[-1], own, environment, before)
         return self.workers[-1]
 
     def _start(
@@ -150,25 +156,16 @@ def free() -> str:
 
 def marked(variable: str, value: str) -> list[int]:
     """Processes that have this in their environment, and those that they started: Ray's workers write over their own."""
-    found = []
+    found, parents = set(), {}
     for folder in Path("/proc").glob("[0-9]*"):
+        pid = int(folder.name)
         try:
+            parents[pid] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
             if f"{variable}={value}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
+                found.add(pid)
         except OSError:  # it has ended meanwhile, or is not ours
             continue
-    return sorted({*found, *(child for pid in found for child in children(pid))})
-
-
-def children(pid: int) -> list[int]:
-    """Processes that this one has started."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            found += [int(child) for child in task.read_text().split()]
-        except OSError:
-            continue
-    return found
+    return sorted(found | {pid for pid, parent in parents.items() if parent in found})
 
 
 def end(variable: str, value: str) -> None:
@@ -197,8 +194,8 @@ def title(pid: int) -> str:
 
 def waited(found: Callable[[], T], patience: float = PATIENCE) -> T:
     """What `found` finds, as soon as it is something."""
-    end = time.monotonic() + patience
+    latest = time.monotonic() + patience
     while not (it := found()):
-        assert time.monotonic() < end, f"not within {patience:.0f} s"
+        assert time.monotonic() < latest, f"not within {patience:.0f} s"
         time.sleep(0.05)
     return it

@@ -64,7 +64,7 @@ def test_rows_in_blocks_on_two_workers_give_the_space_of_one_machine(
 
 def test_a_worker_that_does_not_see_the_folder_says_what_to_do(tmp_path: Path) -> None:
     run = by_blocks._on_ray("ray", 2, tmp_path / "gone")
-    with pytest.raises(SemblanceError, match=r"does not see .*gone: give --out on a disk that all machines"):
+    with pytest.raises(SemblanceError, match=r"of the cluster does not see .*gone: give an --out on a disk that all"):
         list(run(len, [(0, 1)]))
 
 
