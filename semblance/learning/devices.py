@@ -137,10 +137,8 @@ def keep_pages() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None or not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"):
         return False
-    done = [
-        mallopt(option, value) == 1 for option, value in _KEPT.values()
-    ]  # a list: all are wanted, whatever they say
-    return all(done)
+    # A list: all are wanted, whatever they say.
+    return all([mallopt(option, value) == 1 for option, value in _KEPT.values()])
 
 
 def pages_kept() -> dict[str, str]:

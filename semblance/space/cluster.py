@@ -325,8 +325,8 @@ def runs_on(
                     try:
                         found = ray.get(reference)
                     except ray.exceptions.RayError as error:
+                        vigil.blame(error)
                         if lost is None:
-                            vigil.answered()
                             raise plain(error) from error
                         found = lost(job, plain(error))
                     yield job, found

@@ -39,7 +39,6 @@ class Vigil:
         self._seen = time.monotonic()
         self._dead = False
         self._over = threading.Event()
-
         self._asking = threading.Thread(target=self._ask, daemon=True)
 
     def __enter__(self) -> Vigil:
@@ -72,8 +71,12 @@ class Vigil:
             what = "the node that this process was joined to died" if self._dead else "its head does not answer"
             raise Gone(f"the cluster at {self.name} is gone: {what}: start it again")
 
-    def answered(self) -> None:
-        """Returns once the head has answered a question of from now on; raises Gone where the cluster has died."""
+    def blame(self, error: BaseException | None) -> None:
+        """Raises Gone where what was lost was lost with the head, which is what a person has to know: waits for an answer
+        to a question of from now on. Errors of the work itself pass at once."""
+        errors = self.ray.exceptions
+        if not isinstance(error, errors.RayError) or isinstance(error, errors.RayTaskError):
+            return
         asked = time.monotonic()
         while self._seen - ASKED < asked:
             self.check()
@@ -97,9 +100,7 @@ class Vigil:
             self.check()
             meanwhile()
         value, error = ended[0]
-        ours = self.ray.exceptions
-        if isinstance(error, ours.RayError) and not isinstance(error, ours.RayTaskError):
-            self.answered()  # who was lost may have been lost with the head, which is what a person has to know
+        self.blame(error)
         if isinstance(error, Exception):
             raise error
         if error is not None:  # Ray leaves the process by SystemExit
