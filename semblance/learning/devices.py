@@ -137,8 +137,8 @@ def keep_pages() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None or not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"):
         return False
-    # A list: all are wanted, whatever they say.
-    return all([mallopt(option, value) == 1 for option, value in _KEPT.values()])
+    done = [mallopt(option, value) == 1 for option, value in _KEPT.values()]  # all are wanted, whatever they say
+    return all(done)
 
 
 def pages_kept() -> dict[str, str]:
