@@ -43,9 +43,9 @@ def make_on(on: str, workers: int | None, work: Work, todo: Sequence[int], tell:
         raise Gone(f"{error}; {saved}") from error
     except ray.exceptions.RayError as error:
         raise plain(error, saved) from error
-    finally:
-        if ray.is_initialized():  # a vigil that ends with the cluster leaves it
-            ray.cancel(running, force=True)  # whoever is interrupted leaves no work behind
+    except BaseException:  # whoever is interrupted leaves no work behind; Ray dies of it where the work has ended
+        ray.cancel(running, force=True)
+        raise
     hear()
     if wrong is not None:
         raise wrong
