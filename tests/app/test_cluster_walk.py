@@ -122,6 +122,7 @@ def test_each_command_of_the_walk_runs(here: Here) -> None:
     for line in sorted(COMMANDS, key=lambda line: not line.startswith("ray up")):
         words = shlex.split(line)
         work = " --epochs 1" if "semblance fit" in line or "semblance rank" in line else ""
+        work += " --set least=24" if "semblance fit" in line else ""
         if words[:4] == ["ray", "up", "-y", "cluster.yaml"]:
             here.up()
             there = True

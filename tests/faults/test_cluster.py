@@ -37,7 +37,7 @@ EPOCHS, ITEMS = 40, 20_000
 SMALL = ("--set", "batch=16", "--set", "least=256")
 TRAIN = ("RayTrainWorker", "TrainController", "RayTrainWorker", "Board")
 FIT: tuple[object, ...] = ("fit", "v.npz", "-r", "hopfield", "--epochs", EPOCHS, "--no-evaluate", *SMALL)
-RANK: tuple[object, ...] = ("rank", "v.npz", "-r", "as-is", "-r", "hopfield", "--seeds", 4, "--epochs", 20)
+RANK: tuple[object, ...] = ("rank", "v.npz", "-r", "as-is", "-r", "hopfield", "--seeds", 4, "--epochs", 5)
 
 
 @pytest.fixture
@@ -271,7 +271,7 @@ def in_spite_of(
 
 
 def test_a_ranking_that_loses_processes_ends_with_the_table_it_would_have_had(folder: Path) -> None:
-    rank(folder / "v.npz", ["as-is", "hopfield"], seeds=4, epochs=20, out=folder / "true")
+    rank(folder / "v.npz", ["as-is", "hopfield"], seeds=4, epochs=5, out=folder / "true")
     true, log = runs_of(folder / "true"), folder / "r/runs.jsonl"
     victims, killed = itertools.cycle(["node", "_run", "driver", "_run", "head"]), 0
     kept = "finished runs are kept in r; rank again with the same words to go on"
