@@ -51,10 +51,14 @@ def test_starting_loads_neither_torch_nor_scipy(code):
 
 
 @pytest.mark.parametrize("code", ["import semblance", "from semblance.app import cli; cli.run(cli.app, ['--help'])"])
-def test_starting_takes_less_than_three_tenths_of_a_second(code):
-    clock = f"import time; begun = time.process_time(); {code}\nprint(time.process_time() - begun)"
-    seconds = min(float(python(clock).splitlines()[-1]) for _ in range(3))
-    assert seconds < 0.3
+def test_starting_takes_less_than_half_the_time_of_loading_torch(code):
+    """Some 0.2 s; told by processor time in one run, since machines differ, and one machine from hour to hour."""
+
+    def seconds(what: str) -> float:
+        clock = f"import time; begun = time.process_time(); {what}\nprint(time.process_time() - begun)"
+        return min(float(python(clock).splitlines()[-1]) for _ in range(3))
+
+    assert seconds(code) < seconds("import torch") / 2
 
 
 def test_the_public_list_is_what_can_be_imported():
