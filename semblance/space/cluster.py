@@ -209,9 +209,9 @@ def fit_on(
     if given.get("seconds") is not None:
         raise SemblanceError("a cluster's workers have several clocks: give --epochs instead of --time")
     ray = joined(on)
-    workers = len(_cores(ray)) if workers is None else workers
+    workers = len(cores(ray)) if workers is None else workers
     shareable(dataset, recipe, name, workers)
-    each = cores_each(_cores(ray), workers)
+    each = cores_each(cores(ray), workers)
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
@@ -276,7 +276,7 @@ def fit_on(
     return model
 
 
-def _cores(ray: Any) -> list[int]:
+def cores(ray: Any) -> list[int]:
     """Of each machine that takes work."""
     nodes = [node for node in ray.nodes() if node["Alive"]]
     return [int(node["Resources"]["CPU"]) for node in nodes if node["Resources"].get("CPU", 0) >= 1]
@@ -304,7 +304,7 @@ def runs_on(
     """(job, run(job)) as they end, each in a Ray task; what is not yet done is dropped when the caller stops asking. alone:
     no process runs a second job. lost: what stands for a job that fails, which without it ends the others too."""
     ray = joined(on)
-    machines = _cores(ray)
+    machines = cores(ray)
     at_once = min(workers or sum(machines), sum(machines))
     each = cores_each(machines, at_once)
     held = ray.put(run)

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from semblance.errors import Failed, SemblanceError
-from semblance.space.cluster import LIVES, cores_each, joined, plain, shared
+from semblance.space.cluster import LIVES, cores, cores_each, joined, plain, shared
 from semblance.space.part_files import Work, make
 from semblance.space.vigil import Gone, Vigil
 
@@ -22,8 +22,8 @@ from semblance.space.vigil import Gone, Vigil
 def make_on(on: str, workers: int | None, work: Work, todo: Sequence[int], tell: Callable[[int], None]) -> None:
     """Makes these parts; `tell` hears the number of each as it is done."""
     ray = joined(on)
-    machines = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
-    workers = len([cores for cores in machines if cores]) if workers is None else workers
+    machines = cores(ray)
+    workers = len(machines) if workers is None else workers
     each = cores_each(machines, workers)
     shared(ray, work.folder)
     held = ray.put(replace(work, model=replace(work.model, objective=None, history=[])))

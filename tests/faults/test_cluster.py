@@ -1,7 +1,7 @@
 """A cluster that loses processes, or is not what it should be: nothing is lost, nothing is there twice, one line says it.
 
-SEMBLANCE_CLUSTER_KILLS says how many random moments are tried of a fit, of
-a ranking and of an embedding (1; `make faults` takes 30). On one machine workers are killed by tests/space/test_cluster.py.
+SEMBLANCE_CLUSTER_KILLS says how many random moments are tried of a fit, of a ranking and of an embedding (1; `make faults`
+takes 30). On one machine workers are killed by tests/space/test_cluster.py.
 """
 
 from __future__ import annotations
